@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+# tcptrail: one file, no recursion, no configure. `make help` lists what it does.
+# V=1 shows the commands; SAN=1 builds with ASan and UBSan into build-san/.
+
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+VERSION  := 0.1.0
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CC       := gcc
+CLANG    ?= clang
+BPFTOOL  ?= $(or $(shell PATH=$$PATH:/usr/sbin:/sbin command -v bpftool 2>/dev/null),bpftool)
+BUILD    ?= build$(if $(SAN),-san)
+Q        := $(if $(V),,@)
+say       = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
+
+ARCH     := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
+MULTIARCH:= $(shell $(CC) -print-multiarch)
+
+WARN     := -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wformat=2 -Wvla $(if $(WERROR),-Werror)
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CFLAGS   ?= -O2 -g
+comma    := ,
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE)
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) -D_GNU_SOURCE \
+              -DTCPTRAIL_VERSION='"$(VERSION)"' -Iinclude -Iuser -Iuser/core -I$(BUILD)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
+LIBS     := -lmicrohttpd -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd
+BPFFLAGS := -target bpf -D__bpf__ -D__TARGET_ARCH_$(ARCH) -g -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter \
+            $(if $(WERROR),-Werror) -Iinclude -Ibpf -idirafter /usr/include/$(MULTIARCH)
+
+CORE_SRC := $(wildcard user/core/*.c user/core/*/*.c)
+APP_SRC  := $(wildcard user/*.c user/source/*.c user/output/*.c user/serve/*.c)
+BPF_SRC  := $(wildcard bpf/*.bpf.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+
+CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/%.o)
+APP_OBJ  := $(APP_SRC:%.c=$(BUILD)/%.o)
+BPF_OBJ  := $(BPF_SRC:%.c=$(BUILD)/%.o)
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+SKEL     := $(BUILD)/tracer.skel.h
+
+.PHONY: all
+all: $(BUILD)/tcptrail ## build build/tcptrail
+
+$(BUILD)/tcptrail: $(APP_OBJ) $(BUILD)/core.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(APP_OBJ) $(BUILD)/core.a $(LIBS)
+
+$(BUILD)/core.a: $(CORE_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/user/%.o: user/%.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The page lies in the program.
+$(BUILD)/user/serve/page.o: $(wildcard user/serve/page/*)
+
+# Only what includes the skeleton waits for it.
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -l 'tracer.skel.h' user/*.c user/*/*.c 2>/dev/null)): $(SKEL)
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPFFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tracer.o: $(BPF_OBJ)
+	$(call say,BPFLINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(BUILD)/tracer.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name tracer >$@
+
+# ---- tests -------------------------------------------------------------------
+
+$(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a Makefile
+	$(call say,UNIT,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/core.a -lcmocka -lmd
+
+.PHONY: unit
+unit: $(UNIT_BIN) ## run the unit tests of the core
+	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
+
+# Golden timelines are captured from real runs: the live source with pipeline_feed() wrapped.
+$(BUILD)/tests/capture: tests/golden/capture.c $(filter-out $(BUILD)/user/main.o,$(APP_OBJ)) $(BUILD)/core.a Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS_ALL) -Wl,--wrap=pipeline_feed -MMD -MP -MF $@.d -o $@ $< \
+		$(filter-out $(BUILD)/user/main.o,$(APP_OBJ)) $(BUILD)/core.a $(LIBS)
+
+# Test programs carry no dependency and link static, so that they also run in a bare VM.
+SCEN_SRC := $(wildcard tests/scenario/*.c)
+$(BUILD)/tests/scenario: $(SCEN_SRC) $(wildcard tests/scenario/*.h) Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -static -o $@ $(SCEN_SRC)
+
+$(BUILD)/tests/churn: tests/bench/churn.c Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -static -pthread -o $@ $<
+
+$(BUILD)/tests/engine: tests/bench/engine.c $(BUILD)/core.a Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/core.a -lmd
+
+$(BUILD)/bench/empty.bpf.o: tests/bench/empty.bpf.c Makefile
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPFFLAGS) -c -o $@ $<
+
+$(BUILD)/bench/empty.skel.h: $(BUILD)/bench/empty.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name empty >$@
+
+$(BUILD)/tests/empty: tests/bench/empty.c $(BUILD)/bench/empty.skel.h Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -I$(BUILD)/bench -o $@ $< -lbpf -lelf -lz
+
+# One static program for every kernel (and every libc).
+STATIC_BUILD := build-static
+.PHONY: static
+static: ## build build-static/tcptrail, one static program for any host
+	$(Q)$(MAKE) --no-print-directory BUILD=$(STATIC_BUILD) HARDEN='-fstack-protector-strong -D_FORTIFY_SOURCE=2 -DTCPTRAIL_NO_TLS' \
+		LDFLAGS_ALL='-static -Wl,-z,relro' LIBS='-lmicrohttpd -lpthread -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd' all $(STATIC_BUILD)/tests/scenario
+
+# ---- what people type -----------------------------------------------------------
+
+SUITES = tests/suites.sh
+
+.PHONY: deps
+deps: ## install what building and testing need (Debian 12, root)
+	$(Q)tests/deps.sh --build --test
+
+.PHONY: run
+run: ## install what is missing, build, and watch this host's live connections
+	$(Q)tests/deps.sh --build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)exec $(BUILD)/tcptrail $(ARGS)
+
+.PHONY: test
+test: ## install what is missing and run every test that this host can run (root)
+	$(Q)tests/deps.sh --build --test
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck replay live_replay captures serve faults security soak
+
+.PHONY: tests
+tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn
+
+.PHONY: check
+check: all $(UNIT_BIN) ## unit tests, golden timelines and lint; needs no root
+	$(Q)$(SUITES) $(BUILD) unit schema replay lint
+
+.PHONY: test-vm
+test-vm: static ## run the scenario suite on packaged kernels in QEMU (KERNELS="6.12 7.2", MODE=full)
+	$(Q)tests/vm/run.sh $(foreach k,$(or $(KERNELS),6.12),--kernel $(k)) --mode $(or $(MODE),full) $(VM_ARGS)
+
+.PHONY: fuzz
+fuzz: ## run each libFuzzer target for FUZZ_SECONDS (12)
+	$(Q)tests/fuzz/run.sh $(BUILD) $(or $(FUZZ_SECONDS),12)
+
+.PHONY: bench
+bench: all $(BUILD)/tests/churn $(BUILD)/tests/empty $(BUILD)/tests/engine ## measure the cost beside no tracer, tcpstates and tcplife (root)
+	$(Q)tests/deps.sh --build --test
+	$(Q)tests/bench/bench.py --build $(BUILD)
+
+.PHONY: demo
+demo: all $(BUILD)/tests/scenario ## make a handful of real connections and show what tcptrail says of them (root)
+	$(Q)tests/demo/demo.sh $(BUILD)
+
+.PHONY: install
+install: all ## install to DESTDIR PREFIX (default /usr/local)
+	$(Q)install -D -m 0755 $(BUILD)/tcptrail $(DESTDIR)$(PREFIX)/sbin/tcptrail
+	$(Q)install -D -m 0644 man/tcptrail.8 $(DESTDIR)$(PREFIX)/share/man/man8/tcptrail.8
+	$(Q)install -D -m 0644 schemas/event-v1.schema.json $(DESTDIR)$(PREFIX)/share/tcptrail/event-v1.schema.json
+
+.PHONY: clean
+clean: ## remove what was built
+	$(Q)rm -rf build build-san build-static
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+-include $(CORE_OBJ:.o=.d) $(APP_OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(UNIT_BIN:=.d) $(BUILD)/tests/capture.d
