@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * Every change of state. The hot path: ten runs a loopback connection, so what
+ * is not wanted leaves first, and what is read is read once.
+ */
+#include "filter.bpf.h"
+#include "owner.bpf.h"
+
+/* The child's first transition comes together with the next one. Up to 6.12 it still carries
+ * the listener's identity (no peer port): it would be told of the wrong socket. */
+static __always_inline bool child_unwanted(struct sock *sk)
+{
+	return !cfg.child_syn_recv || !sk->__sk_common.skc_dport;
+}
+
+static __always_inline bool state_wanted(struct sock *sk, struct tcp_sock *tp, int old_state,
+					 bool known)
+{
+	if (!filter_any_owner(sk, tp, old_state == TCP_SYN_SENT))
+		return false;
+	return !cfg.pid || filter_mine(sk, known);
+}
+
+/* Not the child's LISTEN->SYN_RECV. */
+static __always_inline bool about_listener(int old_state, int new_state)
+{
+	return new_state == TCP_LISTEN || (old_state == TCP_LISTEN && new_state == TCP_CLOSE);
+}
+
+static __always_inline void state_tell(struct sock *sk, int old_state, int new_state)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct event *e;
+	bool known;
+	__u8 flags;
+	int err;
+
+	if (!tp)
+		return;
+	if (old_state == TCP_LISTEN && new_state == TCP_SYN_RECV && child_unwanted(sk))
+		return;
+	err = sk->sk_err;
+	if (!err && new_state == TCP_CLOSE)
+		err = sk->sk_err_soft;
+	flags = sock_flags(sk);
+	known = owner_known(old_state, new_state, flags & EVF_OWNED, flags & EVF_DEAD,
+			    flags & EVF_DONE, err);
+	if (!state_wanted(sk, tp, old_state, known))
+		return;
+
+	e = emit_begin(EV_STATE);
+	if (!e)
+		return;
+	emit_head(e, EV_STATE, old_state, new_state);
+	sock_fill(e, sk, tp, flags, about_listener(old_state, new_state), err);
+	emit_clear(&e->extra, sizeof(e->extra));
+	if (new_state == TCP_SYN_SENT) /* a socket connected before keeps its last port in inet_sport */
+		e->lport = sk->__sk_common.skc_num;
+	if (new_state == TCP_CLOSE)
+		e->extra.state.user_timeout_ms = tp->inet_conn.icsk_user_timeout;
+	if (known)
+		owner_current(e);
+	else
+		owner_none(e);
+	emit_end(e);
+}
+
+/* Where the kernel may not be asked to meter programs (that takes CAP_SYS_ADMIN), one run in
+ * many is timed from inside. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
+{
+	__u64 begin = 0;
+
+	if (cfg.meter && bpf_get_prandom_u32() % TRACER_METER_EVERY == 0)
+		begin = bpf_ktime_get_ns();
+	state_tell(sk, old_state, new_state);
+	if (cfg.meter && begin) {
+		__sync_fetch_and_add(&counters.metered_runs, 1);
+		__sync_fetch_and_add(&counters.metered_ns, bpf_ktime_get_ns() - begin);
+	}
+	return 0;
+}
