@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of connections. Cookies are found by open addressing with linear
+ * probing: a slot is 32 bits of the hash and the conn's index, so that a probe
+ * touches eight bytes and growing touches no conn. Deleting shifts the run back:
+ * no tombstones, and a table that lived long is as fast as a new one.
+ *
+ * Always true: a conn never moves; in use means cookie != 0; a conn is in exactly
+ * one tuple chain when tuple_hash != 0. The hash is seeded by the table's own
+ * address (cookies and addresses may come from a hostile file), so nothing that
+ * is shown may depend on the order of buckets: walks go by index.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "conntab.h"
+#include "slab.h"
+
+enum {
+	FIRST_SLOTS = 1024,
+	CONN_BLOCK = 256 * 1024,
+	STEP_BLOCK = 64 * 1024,
+	CAPACITY_MAX = 1 << 28,
+};
+
+struct slot {
+	uint32_t hash;
+	uint32_t index; /* 0: empty */
+};
+
+struct conntab {
+	uint32_t count, capacity;
+	uint32_t mask;          /* of slots and of tuple heads */
+	uint64_t seed;
+	uint64_t refused;
+	struct slot *slots;
+	uint32_t *tuples;       /* heads of chains, newest first */
+	struct slab conns, small, large;
+};
+
+/* The finalizer of MurmurHash3's kind: every bit of the key reaches every bit of the result. */
+static inline uint64_t mix(uint64_t x)
+{
+	x ^= x >> 33;
+	x *= 0xff51afd7ed558ccd;
+	x ^= x >> 33;
+	x *= 0xc4ceb9fe1a85ec53;
+	return x ^ x >> 33;
+}
+
+static inline uint32_t hash_cookie(const struct conntab *t, uint64_t cookie)
+{
+	return (uint32_t)mix(cookie ^ t->seed);
+}
+
+/* Both addresses and both ports, not the namespace: the other end of a veth has another one.
+ * Never 0. */
+static uint32_t hash_tuple(const struct conntab *t, const uint8_t *la, uint16_t lp,
+			   const uint8_t *pa, uint16_t pp)
+{
+	uint64_t a[2], b[2], h;
+
+	memcpy(a, la, sizeof(a));
+	memcpy(b, pa, sizeof(b));
+	h = mix(a[0] ^ t->seed) + a[1];
+	h = mix(h) + (b[0] ^ ((uint64_t)lp << 16 | pp));
+	h = mix(h) + b[1];
+	return (uint32_t)mix(h) | 1u << 31;
+}
+
+struct conntab *conntab_new(uint32_t capacity)
+{
+	struct conntab *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->capacity = capacity && capacity < CAPACITY_MAX ? capacity : CAPACITY_MAX;
+	t->seed = mix((uintptr_t)t);
+	t->mask = FIRST_SLOTS - 1;
+	slab_init(&t->conns, sizeof(struct conn), CONN_BLOCK);
+	slab_init(&t->small, STEPS_SMALL * sizeof(struct step), STEP_BLOCK);
+	slab_init(&t->large, STEPS_LARGE * sizeof(struct step), STEP_BLOCK);
+	t->slots = calloc(FIRST_SLOTS, sizeof(*t->slots));
+	t->tuples = calloc(FIRST_SLOTS, sizeof(*t->tuples));
+	if (!t->slots || !t->tuples) {
+		conntab_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void conntab_free(struct conntab *t)
+{
+	if (!t)
+		return;
+	slab_free_all(&t->conns);
+	slab_free_all(&t->small);
+	slab_free_all(&t->large);
+	free(t->slots);
+	free(t->tuples);
+	free(t);
+}
+
+uint32_t conntab_count(const struct conntab *t)
+{
+	return t->count;
+}
+
+uint64_t conntab_refused(const struct conntab *t)
+{
+	return t->refused;
+}
+
+uint64_t conntab_bytes(const struct conntab *t)
+{
+	return sizeof(*t) + (t->mask + 1ull) * (sizeof(*t->slots) + sizeof(*t->tuples)) +
+	       slab_bytes(&t->conns) + slab_bytes(&t->small) + slab_bytes(&t->large);
+}
+
+static inline struct conn *at(const struct conntab *t, uint32_t index)
+{
+	return slab_at(&t->conns, index);
+}
+
+/* The slot that holds this cookie, or the empty one where it would go. */
+static inline uint32_t slot_of(const struct conntab *t, uint64_t cookie, uint32_t hash)
+{
+	uint32_t i = hash & t->mask;
+
+	while (t->slots[i].index &&
+	       (t->slots[i].hash != hash || at(t, t->slots[i].index)->cookie != cookie))
+		i = (i + 1) & t->mask;
+	return i;
+}
+
+struct conn *conntab_find(struct conntab *t, uint64_t cookie)
+{
+	uint32_t index = t->slots[slot_of(t, cookie, hash_cookie(t, cookie))].index;
+
+	return index ? at(t, index) : NULL;
+}
+
+/* Doubling sends each tuple chain to two chains; the walk keeps their order (newest first). */
+static void split_chains(struct conntab *t, uint32_t *heads, uint32_t new_mask)
+{
+	for (uint32_t bucket = 0; bucket <= t->mask; bucket++) {
+		uint32_t tail[2] = { 0, 0 }, next;
+
+		for (uint32_t i = t->tuples[bucket]; i; i = next) {
+			struct conn *c = at(t, i);
+			uint32_t to = c->tuple_hash & new_mask, half = to != bucket;
+
+			next = c->tuple_next;
+			c->tuple_prev = tail[half];
+			c->tuple_next = 0;
+			if (tail[half])
+				at(t, tail[half])->tuple_next = i;
+			else
+				heads[to] = i;
+			tail[half] = i;
+		}
+	}
+}
+
+static bool grow(struct conntab *t)
+{
+	uint32_t mask = t->mask * 2 + 1;
+	struct slot *slots = calloc((size_t)mask + 1, sizeof(*slots));
+	uint32_t *heads = calloc((size_t)mask + 1, sizeof(*heads));
+
+	if (!slots || !heads) {
+		free(slots);
+		free(heads);
+		return false;
+	}
+	for (uint32_t i = 0; i <= t->mask; i++) {
+		uint32_t to = t->slots[i].hash & mask;
+
+		if (!t->slots[i].index)
+			continue;
+		while (slots[to].index)
+			to = (to + 1) & mask;
+		slots[to] = t->slots[i];
+	}
+	split_chains(t, heads, mask);
+	free(t->slots);
+	free(t->tuples);
+	t->slots = slots;
+	t->tuples = heads;
+	t->mask = mask;
+	return true;
+}
+
+struct conn *conntab_add(struct conntab *t, uint64_t cookie)
+{
+	uint32_t hash = hash_cookie(t, cookie), i, index;
+	struct conn *c;
+
+	if (!cookie)
+		return NULL;
+	i = slot_of(t, cookie, hash);
+	if (t->slots[i].index)
+		return at(t, t->slots[i].index);
+	if (t->count >= t->capacity)
+		goto refuse;
+	/* at most three quarters full; without memory to grow, until one slot is left */
+	if (t->count >= t->mask / 4 * 3 && !grow(t) && t->count >= t->mask)
+		goto refuse;
+	index = slab_alloc(&t->conns);
+	if (!index)
+		goto refuse;
+	c = at(t, index);
+	memset(c, 0, sizeof(*c));
+	c->cookie = cookie;
+	t->slots[slot_of(t, cookie, hash)] = (struct slot){ .hash = hash, .index = index };
+	t->count++;
+	return c;
+refuse:
+	t->refused++;
+	return NULL;
+}
+
+static void tuple_unlink(struct conntab *t, struct conn *c)
+{
+	if (!c->tuple_hash)
+		return;
+	if (c->tuple_prev)
+		at(t, c->tuple_prev)->tuple_next = c->tuple_next;
+	else
+		t->tuples[c->tuple_hash & t->mask] = c->tuple_next;
+	if (c->tuple_next)
+		at(t, c->tuple_next)->tuple_prev = c->tuple_prev;
+	c->tuple_next = c->tuple_prev = c->tuple_hash = 0;
+}
+
+/* Knuth's algorithm R: move back into the hole whatever may stand there. */
+static void slot_clear(struct conntab *t, uint32_t hole)
+{
+	for (uint32_t i = (hole + 1) & t->mask; t->slots[i].index; i = (i + 1) & t->mask) {
+		uint32_t home = t->slots[i].hash & t->mask;
+
+		if (((i - home) & t->mask) >= ((i - hole) & t->mask)) {
+			t->slots[hole] = t->slots[i];
+			hole = i;
+		}
+	}
+	t->slots[hole] = (struct slot){ 0 };
+}
+
+static struct slab *steps_slab(struct conntab *t, const struct conn *c)
+{
+	return c->steps_cap == STEPS_LARGE ? &t->large : &t->small;
+}
+
+void conntab_del(struct conntab *t, struct conn *c)
+{
+	uint32_t index = slab_index(&t->conns, c);
+
+	tuple_unlink(t, c);
+	if (c->steps_cap)
+		slab_free(steps_slab(t, c), c->steps_at);
+	slot_clear(t, slot_of(t, c->cookie, hash_cookie(t, c->cookie)));
+	c->cookie = 0;
+	t->count--;
+	slab_free(&t->conns, index);
+}
+
+uint32_t conntab_index(const struct conntab *t, const struct conn *c)
+{
+	return c ? slab_index(&t->conns, c) : 0;
+}
+
+struct conn *conntab_at(struct conntab *t, uint32_t index)
+{
+	struct conn *c = at(t, index);
+
+	return c && c->cookie ? c : NULL;
+}
+
+const struct conn *conntab_at_const(const struct conntab *t, uint32_t index)
+{
+	const struct conn *c = at(t, index);
+
+	return c && c->cookie ? c : NULL;
+}
+
+void conntab_set_tuple(struct conntab *t, struct conn *c)
+{
+	uint32_t index = conntab_index(t, c), *head;
+
+	tuple_unlink(t, c);
+	c->tuple_hash = hash_tuple(t, c->local, c->lport, c->peer, c->pport);
+	head = &t->tuples[c->tuple_hash & t->mask];
+	c->tuple_next = *head;
+	if (*head)
+		at(t, *head)->tuple_prev = index;
+	*head = index;
+}
+
+struct conn *conntab_find_tuple(struct conntab *t, uint32_t netns, const uint8_t *la, uint16_t lp,
+				const uint8_t *pa, uint16_t pp, const struct conn *except)
+{
+	uint32_t hash = hash_tuple(t, la, lp, pa, pp);
+	uint32_t i = t->tuples[hash & t->mask];
+
+	while (i) {
+		struct conn *c = at(t, i);
+
+		if (c->tuple_hash == hash && c != except && c->lport == lp && c->pport == pp &&
+		    (!netns || c->netns == netns) && !memcmp(c->local, la, sizeof(c->local)) &&
+		    !memcmp(c->peer, pa, sizeof(c->peer)))
+			return c;
+		i = c->tuple_next;
+	}
+	return NULL;
+}
+
+static void count_dropped(struct conn *c)
+{
+	if (c->steps_dropped < UINT16_MAX)
+		c->steps_dropped++;
+}
+
+/* A place for one more step: the first few, then many, then in place of the oldest of the rest.
+ * NULL when memory is out. */
+static struct step *step_place(struct conntab *t, struct conn *c)
+{
+	struct step *steps = c->steps_cap ? slab_at(steps_slab(t, c), c->steps_at) : NULL;
+	struct slab *to = c->steps_cap ? &t->large : &t->small;
+	uint32_t index;
+
+	if (c->steps_len < c->steps_cap)
+		return steps + c->steps_len++;
+	if (c->steps_cap == STEPS_LARGE) {
+		memmove(steps + STEPS_KEEP, steps + STEPS_KEEP + 1,
+			(STEPS_LARGE - STEPS_KEEP - 1) * sizeof(*steps));
+		count_dropped(c);
+		return steps + STEPS_LARGE - 1;
+	}
+	index = slab_alloc(to);
+	if (!index) {
+		count_dropped(c);
+		return NULL;
+	}
+	if (steps) {
+		memcpy(slab_at(to, index), steps, STEPS_SMALL * sizeof(*steps));
+		slab_free(&t->small, c->steps_at);
+	}
+	c->steps_cap = steps ? STEPS_LARGE : STEPS_SMALL;
+	c->steps_at = index;
+	steps = slab_at(to, index);
+	return steps + c->steps_len++;
+}
+
+void conntab_step_add(struct conntab *t, struct conn *c, const struct step *s)
+{
+	struct step *place = step_place(t, c);
+
+	if (place)
+		*place = *s;
+}
+
+const struct step *conntab_step(const struct conntab *t, const struct conn *c, unsigned i)
+{
+	const struct slab *slab = c->steps_cap == STEPS_LARGE ? &t->large : &t->small;
+
+	return (const struct step *)slab_at(slab, c->steps_at) + i;
+}
+
+struct conn *conntab_next(struct conntab *t, uint32_t *cursor)
+{
+	uint32_t i = *cursor;
+
+	while ((i = slab_next(&t->conns, i + 1))) {
+		struct conn *c = at(t, i);
+
+		*cursor = i;
+		if (c->cookie)
+			return c;
+	}
+	return NULL;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of a connection: what the kernel's ->CLOSE means, what must be waited
+ * for, and the one record.
+ *
+ * ->CLOSE is an end only when both directions are closed. A close() that resets
+ * announces its RST after the CLOSE, so such a record waits for it a moment; an
+ * orphan FIN_WAIT_2 has not ended at all (minisock.c). Waiting costs nothing but
+ * a place in a FIFO whose members all wait the same time.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "pipeline_impl.h"
+
+static const uint64_t wait_ns[WAITS] = {
+	[WAIT_RESET] = 10 * NSEC_PER_MS,
+	[WAIT_LOOKUP_1] = 100 * NSEC_PER_MS,
+	[WAIT_LOOKUP_2] = 300 * NSEC_PER_MS,
+	[WAIT_LOOKUP_3] = NSEC_PER_SEC,
+	[WAIT_LOOKUP_4] = 3 * NSEC_PER_SEC,
+	[WAIT_LOOKUP_5] = 10 * NSEC_PER_SEC,
+	[WAIT_UNSEEN] = TIME_WAIT_S * NSEC_PER_SEC,
+	[WAIT_REAP] = (TIME_WAIT_S * 1000ULL + 50) * NSEC_PER_MS,
+	[WAIT_REUSE] = NSEC_PER_SEC,
+	[WAIT_REQUEST] = 64 * NSEC_PER_SEC, /* one more than the last of five SYN-ACK time-outs */
+};
+
+static void wait_unlink(struct pipeline *p, struct conn *c)
+{
+	struct wait_queue *q = &p->waits[c->pending];
+	struct conn *prev = conntab_at(p->conns, c->wait_prev);
+	struct conn *next = conntab_at(p->conns, c->wait_next);
+
+	if (prev)
+		prev->wait_next = c->wait_next;
+	else
+		q->head = c->wait_next;
+	if (next)
+		next->wait_prev = c->wait_prev;
+	else
+		q->tail = c->wait_prev;
+	c->wait_next = c->wait_prev = 0;
+	c->pending = WAIT_NONE;
+}
+
+void ending_wait(struct pipeline *p, struct conn *c, enum wait w)
+{
+	struct wait_queue *q = &p->waits[w];
+	struct conn *tail;
+
+	if (c->pending)
+		wait_unlink(p, c);
+	if (w == WAIT_NONE)
+		return;
+	c->pending = w;
+	c->due_ns = p->now_ns + wait_ns[w];
+	c->wait_prev = q->tail;
+	tail = conntab_at(p->conns, q->tail);
+	q->tail = conntab_index(p->conns, c);
+	if (tail)
+		tail->wait_next = q->tail;
+	else
+		q->head = q->tail;
+	if (c->due_ns < p->next_due_ns)
+		p->next_due_ns = c->due_ns;
+}
+
+/* What was waited for has not come. */
+void ending_awaited(struct pipeline *p, struct conn *c)
+{
+	if (c->detail & DETAIL_EMBRYO)
+		request_childless(p, c);
+	else if (minisock_awaits_reset(c))
+		minisock_did_reset(p, c);
+	else
+		ending_finish(p, c, c->end_ns);
+}
+
+static void settle_one(struct pipeline *p, struct conn *c)
+{
+	switch (c->pending) {
+	case WAIT_RESET:
+		ending_awaited(p, c);
+		break;
+	case WAIT_UNSEEN: /* TIME_WAIT or FIN_WAIT_2 in a namespace that we cannot ask */
+		if (c->state == ST_TIME_WAIT)
+			minisock_reaped(p, c, c->tw_ns + TIME_WAIT_S * NSEC_PER_SEC, TW_EXPIRED);
+		else
+			ending_finish(p, c, p->now_ns);
+		break;
+	case WAIT_REUSE:
+		minisock_reaped(p, c, c->tw_left_ns, TW_KILLED);
+		break;
+	case WAIT_REQUEST:
+		request_expired(p, c);
+		break;
+	default:
+		ending_wait(p, c, WAIT_NONE);
+		break;
+	}
+}
+
+/* Those that wait for a lookup are left to pipeline_next_lookup(). */
+static bool settles_by_itself(enum wait w)
+{
+	return w == WAIT_RESET || w == WAIT_UNSEEN || w == WAIT_REUSE || w == WAIT_REQUEST;
+}
+
+void ending_settle(struct pipeline *p, uint64_t now_ns)
+{
+	uint64_t next = UINT64_MAX;
+
+	minisock_expire_unwatched(p, now_ns);
+	for (unsigned w = WAIT_RESET; w < WAITS; w++) {
+		struct conn *c;
+
+		if (!settles_by_itself(w))
+			continue;
+		while ((c = conntab_at(p->conns, p->waits[w].head)) && c->due_ns <= now_ns)
+			settle_one(p, c);
+		if (c && c->due_ns < next)
+			next = c->due_ns;
+	}
+	if (p->stats.now_in_state[ST_TIME_WAIT] && next > now_ns + NSEC_PER_SEC)
+		next = now_ns + NSEC_PER_SEC;
+	p->next_due_ns = next;
+}
+
+/* What those that wait for an answer wait for when the question has been put. */
+static const uint8_t after_lookup[WAITS] = {
+	[WAIT_LOOKUP_1] = WAIT_LOOKUP_2, [WAIT_LOOKUP_2] = WAIT_LOOKUP_3,
+	[WAIT_LOOKUP_3] = WAIT_LOOKUP_4, [WAIT_LOOKUP_4] = WAIT_LOOKUP_5,
+	[WAIT_LOOKUP_5] = WAIT_LOOKUP_5, [WAIT_REAP] = WAIT_LOOKUP_3,
+};
+
+void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie)
+{
+	struct conn *c = cookie ? conntab_find(p->conns, cookie) : NULL;
+
+	if (c && after_lookup[c->pending])
+		ending_wait(p, c, after_lookup[c->pending]);
+}
+
+bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_request *out)
+{
+	for (unsigned w = WAIT_RESET; w < WAITS; w++) {
+		struct conn *c = after_lookup[w] ? conntab_at(p->conns, p->waits[w].head) : NULL;
+
+		if (!c || c->due_ns > now_ns)
+			continue;
+		out->cookie = c->cookie;
+		out->netns = c->netns;
+		out->lport = c->lport;
+		out->pport = c->pport;
+		memcpy(out->local, c->local, sizeof(out->local));
+		memcpy(out->peer, c->peer, sizeof(out->peer));
+		if (p->tap)
+			p->tap->asked(p->tap_arg, c->cookie);
+		ending_wait(p, c, after_lookup[w]);
+		return true;
+	}
+	return false;
+}
+
+/* --- the record ------------------------------------------------------------ */
+
+void ending_write(struct pipeline *p, struct conn *c)
+{
+	struct verdict v;
+
+	verdict_of(c, &v);
+	if (c->detail & DETAIL_WRITTEN)
+		return;
+	c->detail |= DETAIL_WRITTEN;
+	if (p->ops->conn_end && pipeline_passes(p, c, &v))
+		p->ops->conn_end(p->view, c, &v);
+}
+
+static void release(struct pipeline *p, struct conn *c)
+{
+	struct conn *o = identity_peer(p, c);
+
+	if (c->pending)
+		wait_unlink(p, c);
+	timeline_count_state(p, c, ST_NONE);
+	if (c->role == ROLE_LISTENER)
+		listener_unindex(p, c);
+	conntab_del(p->conns, c);
+	if (o)
+		o->peer_conn = 0;
+}
+
+void ending_drop(struct pipeline *p, struct conn *c)
+{
+	release(p, c);
+}
+
+void ending_finish(struct pipeline *p, struct conn *c, uint64_t ts_ns)
+{
+	c->end_ns = ts_ns;
+	c->seen |= SEEN_CLOSE;
+	if (c->incomplete & INCOMPLETE_GAP && p->lost_at_ns)
+		c->incomplete |= INCOMPLETE_LOST;
+	minisock_peer_ended(p, c, ts_ns);
+	p->stats.connections_closed++;
+	ending_write(p, c);
+	release(p, c);
+}
+
+/* --- what ->CLOSE means ---------------------------------------------------- */
+
+static bool is_icmp(uint8_t err)
+{
+	return err == EHOSTUNREACH || err == ENETUNREACH || err == ENOPROTOOPT ||
+	       err == EHOSTDOWN || err == EPROTO || err == EACCES || err == EMSGSIZE ||
+	       err == ENONET;
+}
+
+/* A close by err 0 of a socket that had not said FIN and got none is a reset by its own process
+ * (SO_LINGER 0, unread data, disconnect) or by its listener's end; the RST is announced next. */
+static bool implies_rst(const struct conn *c, const struct event *e)
+{
+	if (e->tcp.err || c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT))
+		return false;
+	return e->old_state != ST_LAST_ACK && e->old_state != ST_CLOSING &&
+	       e->old_state != ST_SYN_SENT && e->old_state != ST_TIME_WAIT;
+}
+
+static enum trigger end_trigger(const struct conn *c, const struct event *e)
+{
+	if (e->tcp.err == ECONNABORTED || c->seen & SEEN_ABORT)
+		return TRIG_ABORT;
+	if (c->seen & SEEN_RST_RECEIVED || is_icmp(c->err))
+		return TRIG_PACKET;
+	if (c->err == ETIMEDOUT)
+		return TRIG_TIMER;
+	if (e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING)
+		return TRIG_PACKET;
+	if (e->flags & EVF_OWNED || e->flags & EVF_TASK)
+		return TRIG_SYSCALL;
+	return e->tcp.err ? TRIG_PACKET : TRIG_UNKNOWN;
+}
+
+static bool was_open(enum tcp_state state)
+{
+	return state != ST_SYN_SENT && state != ST_SYN_RECV;
+}
+
+static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
+{
+	const struct event_tcp *t = &e->tcp;
+
+	c->end_old_state = e->old_state;
+	c->err = t->err;
+	c->end_ns = e->ts_ns;
+	if (e->flags & EVF_DEAD)
+		c->seen |= SEEN_ORPHAN;
+	if (e->old_state != ST_SYN_SENT)
+		identity_isns(c, t);
+	else if (t->snd_una) { /* never answered: snd_una still is the ISN */
+		c->isn_local = t->snd_una;
+		c->seen |= SEEN_ISN_LOCAL;
+	}
+	if (t->snd_una != t->snd_nxt)
+		c->detail |= DETAIL_IN_FLIGHT;
+	if (was_open(e->old_state) && is_icmp(t->err) && t->retransmits && t->snd_una != t->snd_nxt)
+		c->err =
+			ETIMEDOUT; /* retransmission gave up; an ICMP error before it only named why */
+	if (t->write_seq != t->snd_nxt)
+		c->detail |= DETAIL_UNSENT;
+	if (t->rcv_nxt != t->copied_seq && !(c->seen & SEEN_FIN_PEER && c->rx_queue == 0))
+		c->seen |= SEEN_UNREAD_AT_CLOSE;
+	if (!t->shutdown) /* tcp_close() has set it by then, tcp_disconnect() has not */
+		c->detail |= DETAIL_DISCONNECTED;
+	if (e->extra.state.user_timeout_ms)
+		c->detail |= DETAIL_USER_TIMEOUT;
+	if (is_icmp(c->err) || (t->err == ECONNREFUSED && !(c->seen & SEEN_RST_RECEIVED) &&
+				e->old_state != ST_SYN_SENT))
+		c->detail |= DETAIL_ICMP;
+	if (e->old_state == ST_SYN_SENT) {
+		if (t->total_retrans > c->syn_retransmits)
+			c->syn_retransmits = t->total_retrans < 255 ? t->total_retrans : 255;
+		return;
+	}
+	timeline_counters(c, t);
+	if (t->probes_out && t->err == ETIMEDOUT) {
+		enum retransmit_kind k =
+			c->detail & DETAIL_UNSENT ? RT_ZERO_WINDOW_PROBE : RT_KEEPALIVE;
+
+		c->seen |= SEEN_KEEPALIVE_DEATH;
+		if (c->retransmits[k] < t->probes_out)
+			c->retransmits[k] = t->probes_out; /* base mode: only their count is seen */
+	}
+	if (c->first_fin == 1 && c->seen & SEEN_FIN_LOCAL_TIME &&
+	    t->bytes_received > c->at_fin + (e->flags & EVF_DONE ? 1 : 0))
+		c->seen |= SEEN_DATA_AFTER_FIN;
+}
+
+/* A queued child that its listener takes along: in process context, nobody holds its lock. */
+static bool listener_closed(const struct conn *c, const struct event *e)
+{
+	return c->role == ROLE_SERVER && !(e->flags & EVF_OWNED) && !(e->flags & EVF_DEAD) &&
+	       e->flags & EVF_NO_SOCKET && !e->tcp.err && !(c->seen & SEEN_ACCEPT) &&
+	       !(c->seen & SEEN_FIN_LOCAL);
+}
+
+static void really_closed(struct pipeline *p, struct conn *c, const struct event *e)
+{
+	struct move m = {
+		.ts_ns = e->ts_ns,
+		.to = ST_CLOSED,
+		.trigger = end_trigger(c, e),
+		.actor = identity_actor(p, e),
+	};
+
+	if (listener_closed(c, e)) {
+		c->seen |= SEEN_LISTENER_CLOSED;
+		m.trigger = TRIG_SYSCALL;
+	}
+	if (m.trigger == TRIG_ABORT)
+		c->seen |= SEEN_ABORT;
+	if (m.trigger == TRIG_SYSCALL || m.trigger == TRIG_ABORT)
+		c->closer = m.actor ? m.actor : c->closer;
+	else
+		m.actor = 0;
+	if (m.trigger == TRIG_SYSCALL)
+		identity_own(c, m.actor, OWNER_ACTOR);
+	c->end_trigger = m.trigger;
+	timeline_move(p, c, &m);
+	if (implies_rst(c, e)) {
+		c->detail |= DETAIL_RST_IMPLIED;
+		ending_wait(p, c, WAIT_RESET);
+		return;
+	}
+	ending_finish(p, c, e->ts_ns);
+}
+
+/* Told only of a socket whose timer had fired. If its ->CLOSE was told, it is known as closed. */
+void ending_destroyed(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = conntab_find(p->conns, e->cookie);
+	struct event closed = *e;
+
+	if (!c || !(e->flags & EVF_TCP) || c->seen & (SEEN_CLOSE | SEEN_MINISOCK) || c->pending ||
+	    c->state == ST_CLOSED || c->state == ST_TIME_WAIT || c->role == ROLE_LISTENER)
+		return;
+	closed.kind = EV_STATE;
+	closed.old_state = c->state;
+	closed.new_state = ST_CLOSED;
+	closed.flags &= ~(EVF_TASK | EVF_OWNED); /* whoever frees it did not end it */
+	if (!closed.tcp.err)
+		closed.tcp.err = ETIMEDOUT; /* its reader has fetched the error */
+	c->incomplete |= INCOMPLETE_GAP;
+	c->evidence |= EVIDENCE_ESTIMATE;
+	ending_closed(p, c, &closed);
+}
+
+void ending_closed(struct pipeline *p, struct conn *c, const struct event *e)
+{
+	bool gentle = !e->tcp.err && !(c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT));
+
+	end_facts(p, c, e);
+	if (gentle && (e->old_state == ST_FIN_WAIT_2 || e->old_state == ST_CLOSING) &&
+	    (e->flags & EVF_DONE || c->tw_substate == ST_TIME_WAIT)) {
+		if (!(c->seen & SEEN_FIN_PEER)) {
+			c->seen |= SEEN_FIN_PEER | SEEN_FIN_PEER_TIME;
+			c->fin_peer_ns = e->ts_ns;
+			c->fin_seq_peer = e->tcp.rcv_nxt - 1;
+			timeline_counters(c, &e->tcp);
+		}
+		minisock_time_wait(p, c, e->ts_ns, false);
+		return;
+	}
+	if (gentle && e->old_state == ST_FIN_WAIT_2 && (c->tw_substate || !p->sees_tw_enter)) {
+		minisock_fin_wait_2(p, c, e);
+		return;
+	}
+	really_closed(p, c, e);
+}

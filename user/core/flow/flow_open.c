@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a connection begins: SYN, SYN-ACK, the ACK that proves both; SYNs that
+ * cross; and connections that are older than the capture.
+ *
+ * The server's end is told of with its SYN-ACK: a SYN that nobody answers proves
+ * no server. A SYN that does not fit a living connection is kept until somebody
+ * answers it; only then is the old one over.
+ */
+#include "flow_impl.h"
+
+#include <string.h>
+
+static void take_offer(struct flow_end *e, const struct wire_segment *s)
+{
+	e->has = s->has;
+	e->mss = s->has & WIRE_HAS_MSS ? s->mss : 0;
+	e->wscale = s->has & WIRE_HAS_WSCALE ? s->wscale : 0;
+	if (s->flags & WIRE_ACK)
+		e->ecn = (s->flags & (WIRE_ECE | WIRE_CWR)) == WIRE_ECE;
+	else
+		e->ecn = (s->flags & (WIRE_ECE | WIRE_CWR)) == (WIRE_ECE | WIRE_CWR);
+}
+
+static void take_isn(struct flow_end *e, uint32_t isn, uint32_t data)
+{
+	e->isn = e->una = isn;
+	e->una_off = 0;
+	e->nxt = isn + 1 + data;
+	e->nxt_off = 1 + (uint64_t)data;
+	e->isn_known = true;
+}
+
+/* Everything before `seq` went by before the capture, or was not captured. */
+static void take_number(struct flow_end *e, uint32_t seq)
+{
+	if (e->nxt_off)
+		return;
+	e->isn = seq - 1;
+	e->una = e->nxt = seq;
+	e->una_off = e->nxt_off = 1;
+}
+
+static void begin_syn_sent(struct flow_step_ctx *c, struct flow_end *e, uint32_t isn, uint32_t data,
+			   uint64_t syn_ns)
+{
+	take_isn(e, isn, data);
+	e->role = ROLE_CLIENT;
+	e->syn_data = data != 0;
+	e->syn_ns = e->first_syn_ns = syn_ns;
+	flow_tell_proved(c, e, ST_SYN_SENT, syn_ns);
+}
+
+static void first_syn(struct flow_step_ctx *c)
+{
+	bool crossed = c->p->state == ST_SYN_SENT;
+
+	take_offer(c->x, c->s);
+	begin_syn_sent(c, c->x, c->s->seq, c->s->len, c->ts_ns);
+	c->f->simultaneous = crossed;
+	c->m->step = crossed ? FLOW_SYN_CROSSED : FLOW_SYN;
+}
+
+static void syn_again(struct flow_step_ctx *c)
+{
+	c->m->notes |= FLOW_RETRANSMISSION;
+	c->m->step = FLOW_SYN;
+	c->x->syn_ns = c->ts_ns;
+	flow_count_again(c, RT_SYN);
+}
+
+void flow_syn(struct flow_step_ctx *c)
+{
+	struct flow *f = c->f;
+
+	if (c->x->isn_known && c->s->seq == c->x->isn && c->x->state != ST_NONE) {
+		syn_again(c);
+		return;
+	}
+	/* Nobody answered the one before, and its port has a new owner. */
+	if (c->x->state == ST_SYN_SENT && c->p->state == ST_NONE) {
+		flow_tell_state(c, c->x, ST_CLOSED, 0);
+		flow_restart(c->t, f);
+		c->m->notes |= FLOW_PORTS_REUSED;
+	}
+	if (c->x->state == ST_NONE && (c->p->state == ST_NONE || c->p->state == ST_SYN_SENT)) {
+		first_syn(c);
+		return;
+	}
+	c->m->step = FLOW_SYN;
+	c->m->notes |= FLOW_PORTS_REUSED;
+	f->has_next = true;
+	f->next_isn = c->s->seq;
+	f->next_ns = c->ts_ns;
+	f->next_side = c->side;
+}
+
+/* The SYN-ACK answers a SYN that did not fit: that one was a new connection. */
+static void next_begins(struct flow_step_ctx *c)
+{
+	uint32_t isn = c->f->next_isn;
+	uint64_t syn_ns = c->f->next_ns;
+
+	flow_restart(c->t, c->f);
+	begin_syn_sent(c, c->p, isn, 0, syn_ns);
+	c->p->segments = c->x->segments = 1;
+}
+
+static bool answers(const struct flow_step_ctx *c)
+{
+	return seq_after(c->s->ack, c->p->isn) && !seq_after(c->s->ack, c->p->nxt);
+}
+
+static void acknowledge(struct flow_end *p, uint32_t ack)
+{
+	p->una_off += ack - p->una;
+	p->una = ack;
+}
+
+/* The SYN went by unseen; its number is one less than what acknowledges it. */
+static void syn_unseen(struct flow_step_ctx *c)
+{
+	take_isn(c->p, c->s->ack - 1, 0);
+	c->p->role = ROLE_CLIENT;
+	c->p->state = ST_SYN_SENT;
+}
+
+static void first_synack(struct flow_step_ctx *c)
+{
+	bool seen = c->p->state == ST_SYN_SENT;
+
+	if (!seen && c->p->state == ST_NONE)
+		syn_unseen(c);
+	if (c->p->state != ST_SYN_SENT || !answers(c)) {
+		c->m->notes |= FLOW_NOT_OURS;
+		return;
+	}
+	take_offer(c->x, c->s);
+	take_isn(c->x, c->s->seq, c->s->len);
+	c->x->role = ROLE_SERVER;
+	c->x->syn_ns = c->x->first_syn_ns = c->ts_ns;
+	c->x->ack = c->s->ack;
+	c->x->has_ack = true;
+	c->f->fastopen = c->p->syn_data && seq_after(c->s->ack, c->p->isn + 1);
+	acknowledge(c->p, c->s->ack);
+	flow_tell_server(c, c->x, c->p->syn_ns, seen);
+}
+
+/* SYNs crossed, and this end says that it has the other's. */
+static void crossed_synack(struct flow_step_ctx *c)
+{
+	c->f->simultaneous = true;
+	flow_tell_proved(c, c->x, ST_SYN_RECV, c->p->syn_ns);
+	c->x->ack = c->s->ack;
+	c->x->has_ack = true;
+	if (answers(c))
+		acknowledge(c->p, c->s->ack);
+	flow_acked_syn(c);
+}
+
+void flow_synack(struct flow_step_ctx *c)
+{
+	struct flow *f = c->f;
+
+	c->m->step = FLOW_SYNACK;
+	if (f->has_next && f->next_side != c->side && c->s->ack == f->next_isn + 1)
+		next_begins(c);
+	if (c->x->state == ST_NONE) {
+		first_synack(c);
+	} else if (c->x->state == ST_SYN_SENT && c->s->seq == c->x->isn &&
+		   (c->p->state == ST_SYN_SENT || c->p->state == ST_SYN_RECV)) {
+		crossed_synack(c);
+	} else if (c->x->isn_known && c->s->seq == c->x->isn) {
+		c->m->notes |= FLOW_RETRANSMISSION;
+		c->x->syn_ns = c->ts_ns;
+		flow_count_again(c, c->f->simultaneous ? RT_TIMEOUT : RT_SYNACK);
+	} else {
+		c->m->notes |= FLOW_NOT_OURS;
+	}
+}
+
+/* Found in mid-life: ESTABLISHED at least. */
+void flow_known(struct flow_step_ctx *c, struct flow_end *e)
+{
+	e->state = ST_ESTABLISHED;
+	flow_tell_found(c, e);
+}
+
+/* The client's own next segment: it has the SYN-ACK. */
+static void client_opens(struct flow_step_ctx *c)
+{
+	if (c->p->state == ST_NONE) { /* only the client's direction was captured */
+		take_isn(c->p, c->s->ack - 1, 0);
+		acknowledge(c->p, c->s->ack);
+		c->p->role = ROLE_SERVER;
+		flow_tell_server(c, c->p, c->x->syn_ns, true);
+	}
+	if (!c->x->retransmits && !c->p->retransmits && c->x->first_syn_ns &&
+	    c->ts_ns > c->x->first_syn_ns)
+		c->f->rtt_ns = c->ts_ns - c->x->first_syn_ns;
+	flow_tell_proved(c, c->x, ST_ESTABLISHED, c->p->syn_ns);
+	if (c->p->state == ST_SYN_RECV && !c->f->simultaneous)
+		c->m->step = FLOW_ACK;
+}
+
+/* A server speaks on: the client's ACK came to it, though it was not captured. In a Fast Open it
+ * may speak before. */
+static void server_opens(struct flow_step_ctx *c)
+{
+	if (c->f->fastopen && c->p->state == ST_SYN_SENT)
+		return;
+	if (c->p->state == ST_SYN_SENT)
+		flow_tell_proved(c, c->p, ST_ESTABLISHED, c->x->syn_ns);
+	flow_tell_state(c, c->x, ST_ESTABLISHED, 0);
+}
+
+void flow_past_syn(struct flow_step_ctx *c)
+{
+	take_number(c->x, c->s->seq);
+	if (c->s->flags & WIRE_ACK)
+		take_number(c->p, c->s->ack);
+	switch (c->x->state) {
+	case ST_NONE:
+		if (c->p->state == ST_SYN_SENT && c->s->flags & WIRE_ACK)
+			flow_tell_state(c, c->p, ST_ESTABLISHED, 0);
+		flow_known(c, c->x);
+		break;
+	case ST_SYN_SENT:
+		if (c->s->flags & WIRE_ACK)
+			client_opens(c);
+		break;
+	case ST_SYN_RECV:
+		server_opens(c);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What passes acknowledges the SYN (or SYN-ACK) of the other end. */
+void flow_acked_syn(struct flow_step_ctx *c)
+{
+	if (c->p->state == ST_SYN_RECV && seq_after(c->s->ack, c->p->isn))
+		flow_tell_state(c, c->p, ST_ESTABLISHED, 0);
+}

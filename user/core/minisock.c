@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Life in the timewait minisock: an orphan's FIN_WAIT_2, and TIME_WAIT.
+ *
+ * inet_sock_set_state is silent here. Full mode's hooks say everything; in base
+ * mode an orphan FIN_WAIT_2 is settled by its other end when that is on this host
+ * (evidence: pair), else by an exact lookup of that one minisock with back-off
+ * (evidence: lookup). TIME_WAIT ends the connection for those who wait for its
+ * record; with --until reaped the record waits for the minisock.
+ */
+#include "pipeline_impl.h"
+
+static bool in_minisock(const struct conn *c)
+{
+	return c->state == ST_FIN_WAIT_2 && c->seen & SEEN_MINISOCK;
+}
+
+static bool reachable(const struct pipeline *p, const struct conn *c)
+{
+	return !p->own_netns || c->netns == p->own_netns;
+}
+
+void minisock_watch(struct pipeline *p, struct conn *c)
+{
+	if (c->tw_substate && p->sees_tw_leave)
+		return; /* its hooks tell the rest */
+	ending_wait(p, c, reachable(p, c) ? WAIT_LOOKUP_1 : WAIT_UNSEEN);
+}
+
+/* FIN_WAIT2 -> CLOSE without the peer's FIN: the socket is gone, its minisock goes on waiting. */
+void minisock_fin_wait_2(struct pipeline *p, struct conn *c, const struct event *e)
+{
+	uint32_t actor = identity_actor(p, e);
+
+	c->seen |= SEEN_MINISOCK | SEEN_ORPHAN;
+	identity_own(c, actor, OWNER_ACTOR);
+	if (actor && !c->closer)
+		c->closer = actor;
+	c->end_ns = 0;
+	minisock_watch(p, c);
+}
+
+void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool inferred)
+{
+	struct move m = {
+		.ts_ns = ts_ns,
+		.to = ST_TIME_WAIT,
+		.trigger = TRIG_PACKET,
+		.inferred = inferred,
+		.has_seq = c->seen & SEEN_FIN_PEER,
+		.seq = c->fin_seq_peer,
+	};
+
+	c->tw_ns = ts_ns;
+	c->seen |= SEEN_TIME_WAIT;
+	c->tw_end = TW_RUNNING;
+	c->end_trigger = TRIG_PACKET;
+	timeline_move(p, c, &m);
+	if (p->cfg.until_reaped) {
+		c->end_ns = ts_ns;
+		ending_wait(p, c, reachable(p, c) ? WAIT_REAP : WAIT_UNSEEN);
+		return;
+	}
+	ending_finish(p, c, ts_ns);
+	minisock_count_unwatched(p, ts_ns + TIME_WAIT_S * NSEC_PER_SEC);
+}
+
+void minisock_reaped(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum time_wait_end how)
+{
+	struct move m = {
+		.ts_ns = ts_ns,
+		.to = ST_CLOSED,
+		.trigger = how == TW_EXPIRED  ? TRIG_TIMER
+			   : how == TW_REUSED ? TRIG_PACKET
+					      : TRIG_ABORT,
+		.inferred = !p->sees_tw_leave,
+	};
+
+	c->tw_left_ns = ts_ns;
+	c->tw_end = how;
+	if (!p->sees_tw_leave)
+		c->evidence |= reachable(p, c) ? EVIDENCE_LOOKUP : EVIDENCE_ESTIMATE;
+	timeline_move(p, c, &m);
+	ending_finish(p, c, c->tw_ns);
+}
+
+/* --- the other end on this host tells ---------------------------------------- */
+
+static void fin_from_peer(struct conn *c, uint64_t ts_ns, uint8_t evidence)
+{
+	if (c->seen & SEEN_FIN_PEER)
+		return;
+	c->seen |= SEEN_FIN_PEER | SEEN_FIN_PEER_TIME;
+	c->fin_peer_ns = ts_ns;
+	c->fin_seq_peer = c->rcv_nxt; /* a minisock takes only the next number */
+	c->evidence |= evidence;
+}
+
+void minisock_peer_sent_fin(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
+{
+	struct conn *c = identity_peer(p, peer);
+
+	if (c && in_minisock(c))
+		c->fin_peer_ns = ts_ns; /* on its way; it counts once it is acknowledged */
+}
+
+/* The shortest that a tcp_fin_timeout or a TCP_LINGER2 can be, less the timer's grain. */
+enum { FIN_WAIT_2_LEAST_MS = 980 };
+
+/* The peer got a RST while this minisock still had time to live: who else could have answered?
+ * Kernels before 6.12 do not trace the RST of a minisock; that of a close() is told next. */
+static bool answered_by_reset(const struct conn *c, const struct conn *peer)
+{
+	uint64_t least_ms =
+		c->timer_expires_ms > 20 ? c->timer_expires_ms - 20 : FIN_WAIT_2_LEAST_MS;
+
+	return peer->seen & SEEN_RST_RECEIVED && peer->netns == c->netns && !c->tw_substate &&
+	       peer->rst_ns >= c->state_ns && (peer->rst_ns - c->state_ns) / NSEC_PER_MS < least_ms;
+}
+
+bool minisock_awaits_reset(const struct conn *c)
+{
+	return in_minisock(c) && c->pending == WAIT_RESET;
+}
+
+void minisock_did_reset(struct pipeline *p, struct conn *c)
+{
+	uint64_t ts_ns = c->end_ns;
+
+	c->seen |= SEEN_RST_SENT;
+	c->rst_ns = ts_ns;
+	c->evidence |= EVIDENCE_PAIR;
+	c->end_old_state = ST_FIN_WAIT_2;
+	c->end_trigger = TRIG_PACKET;
+	timeline_move(p, c,
+		      &(struct move){.ts_ns = ts_ns,
+				     .to = ST_CLOSED,
+				     .trigger = TRIG_PACKET,
+				     .inferred = true});
+	ending_finish(p, c, ts_ns);
+}
+
+void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
+{
+	struct conn *c = identity_peer(p, peer);
+
+	if (!c || !in_minisock(c))
+		return;
+	if (peer->end_old_state == ST_LAST_ACK && !peer->err &&
+	    !(peer->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED))) {
+		/* Its FIN was acknowledged, and only this minisock can have done that. */
+		fin_from_peer(c, c->fin_peer_ns ? c->fin_peer_ns : ts_ns, EVIDENCE_PAIR);
+		minisock_time_wait(p, c, ts_ns, true);
+		return;
+	}
+	if (answered_by_reset(c, peer)) {
+		c->end_ns = peer->rst_ns;
+		ending_wait(p, c, WAIT_RESET);
+		return;
+	}
+	/* Within a namespace the RST arrives; between two it may meet nobody. */
+	if (peer->netns == c->netns && !c->tw_substate && /* full mode sees it arrive */
+	    (peer->seen & SEEN_RST_SENT || peer->detail & DETAIL_RST_IMPLIED)) {
+		c->seen |= SEEN_RST_RECEIVED;
+		c->evidence |= EVIDENCE_PAIR;
+		c->end_old_state = ST_FIN_WAIT_2;
+		c->end_trigger = TRIG_PACKET;
+		timeline_move(p, c,
+			      &(struct move){.ts_ns = ts_ns,
+					     .to = ST_CLOSED,
+					     .trigger = TRIG_PACKET,
+					     .inferred = true});
+		ending_finish(p, c, ts_ns);
+	}
+}
+
+/* A new connection took the tuple of one that was held in TIME_WAIT. */
+void minisock_reused(struct pipeline *p, const struct conn *fresh)
+{
+	struct conn *old;
+
+	if (!p->cfg.until_reaped)
+		return;
+	old = conntab_find_tuple(p->conns, fresh->netns, fresh->local, fresh->lport, fresh->peer,
+				 fresh->pport, fresh);
+	if (old && old->state == ST_TIME_WAIT)
+		minisock_reaped(p, old, old->tw_left_ns ? old->tw_left_ns : fresh->start_ns,
+				TW_REUSED);
+}
+
+/* --- full mode's hooks -------------------------------------------------------- */
+
+/* tcp_time_wait() runs before the ->CLOSE that it causes. */
+void minisock_enter(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = conntab_find(p->conns, e->cookie);
+
+	p->sees_tw_enter = true;
+	if (!c)
+		return;
+	c->tw_substate = e->extra.tw.substate;
+	c->timer_expires_ms = e->extra.tw.timeo_ms > 0 ? e->extra.tw.timeo_ms : 0;
+}
+
+static void gone_without_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge)
+{
+	/* The kernel's timer wheel rounds up; 1/8 is its coarsest granularity. */
+	uint64_t lived_ms = (ts_ns - c->state_ns) / NSEC_PER_MS;
+	bool timer = c->timer_expires_ms && lived_ms + 20 >= c->timer_expires_ms;
+
+	if (c->seen & SEEN_RST_RECEIVED)
+		c->end_trigger = TRIG_PACKET;
+	else if (purge)
+		c->detail |= DETAIL_NETNS_PURGE;
+	else if (timer)
+		c->detail |= DETAIL_FW2_EXPIRED;
+	if (timer && !(c->seen & SEEN_RST_RECEIVED))
+		c->end_trigger = TRIG_TIMER;
+	c->end_old_state = ST_FIN_WAIT_2;
+	timeline_move(p, c,
+		      &(struct move){.ts_ns = ts_ns,
+				     .to = ST_CLOSED,
+				     .trigger = c->end_trigger,
+				     .inferred = !p->sees_tw_leave});
+	ending_finish(p, c, ts_ns);
+}
+
+/* What was taken for an orphan FIN_WAIT_2 reset instead: close() itself did (SO_LINGER 0, linger2
+ * < 0: no segment behind it), or its minisock answered data, and that ended it. */
+void minisock_reset_sent(struct pipeline *p, struct conn *c, const struct event *e)
+{
+	if (!in_minisock(c))
+		return;
+	c->end_old_state = ST_FIN_WAIT_2;
+	c->end_trigger = TRIG_PACKET;
+	if (!e->extra.reset.has_skb) {
+		c->detail |= DETAIL_RST_IMPLIED;
+		c->end_trigger = TRIG_SYSCALL;
+		c->seen &= ~SEEN_MINISOCK;
+	}
+	timeline_move(p, c,
+		      &(struct move){.ts_ns = e->ts_ns,
+				     .to = ST_CLOSED,
+				     .trigger = c->end_trigger,
+				     .actor = c->end_trigger == TRIG_SYSCALL ? c->closer : 0});
+	ending_finish(p, c, e->ts_ns);
+}
+
+/* The kernel answered a segment on this tuple as one that has no socket: its minisock was gone. */
+void minisock_no_socket(struct pipeline *p, struct conn *c, uint64_t ts_ns)
+{
+	if (!in_minisock(c))
+		return;
+	c->evidence |= EVIDENCE_ESTIMATE;
+	gone_without_fin(p, c, ts_ns, false);
+}
+
+/* An orphan FIN_WAIT_2 leaves before its time by a RST from the peer, by its namespace's end, or by
+ * the RST with which it answers data: what is none of the others is the last. Kernels before 6.12
+ * do not trace that RST. */
+static void left_early(struct conn *c, uint64_t ts_ns, bool purge)
+{
+	uint64_t lived_ms = (ts_ns - c->state_ns) / NSEC_PER_MS;
+
+	if (purge || c->seen & SEEN_RST_RECEIVED || !c->timer_expires_ms ||
+	    lived_ms + 20 >= c->timer_expires_ms)
+		return;
+	c->seen |= SEEN_RST_SENT;
+	c->rst_ns = ts_ns;
+	c->end_trigger = TRIG_PACKET;
+	c->evidence |= EVIDENCE_ESTIMATE;
+}
+
+void minisock_leave(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = conntab_find(p->conns, e->cookie);
+	bool purge = e->flags & EVF_KTHREAD;
+
+	p->sees_tw_leave = true;
+	if (!c) {
+		if (p->stats.now_in_state[ST_TIME_WAIT])
+			p->stats.now_in_state[ST_TIME_WAIT]--;
+		return;
+	}
+	if (in_minisock(c)) {
+		left_early(c, e->ts_ns, purge);
+		gone_without_fin(p, c, e->ts_ns, purge);
+	} else if (c->state == ST_TIME_WAIT) {
+		c->tw_left_ns = e->ts_ns;
+		if (e->ts_ns - c->tw_ns + 100 * NSEC_PER_MS >= TIME_WAIT_S * NSEC_PER_SEC)
+			minisock_reaped(p, c, e->ts_ns, TW_EXPIRED);
+		else if (purge)
+			minisock_reaped(p, c, e->ts_ns, TW_KILLED);
+		else
+			ending_wait(p, c, WAIT_REUSE);
+	}
+}
+
+void minisock_segment(struct pipeline *p, const struct event *e)
+{
+	enum { FIN = 1, RST = 4 };
+	struct conn *c = conntab_find(p->conns, e->cookie);
+	uint16_t flags = e->extra.seg.tcp_flags;
+
+	if (!c || !in_minisock(c))
+		return;
+	if (flags & RST) {
+		struct change ch = {
+			.kind = CHANGE_RESET,
+			.ts_ns = e->ts_ns,
+			.from = c->state,
+			.to = c->state,
+			.trigger = TRIG_PACKET,
+			.received = true,
+			.has_seq = true,
+			.seq = e->extra.seg.seq,
+			.state_duration_ns = -1,
+		};
+
+		c->seen |= SEEN_RST_RECEIVED;
+		c->rst_ns = e->ts_ns;
+		p->stats.resets[true]++;
+		timeline_report(p, c, &ch);
+		timeline_step(p, c, STEP_RST_RECEIVED, e->ts_ns, TRIG_PACKET, e->extra.seg.seq, 0);
+		return;
+	}
+	/* Data before the FIN makes the minisock reset; only the bare next FIN is taken. */
+	if (!(flags & FIN) || e->extra.seg.seq != c->rcv_nxt)
+		return;
+	fin_from_peer(c, e->ts_ns, 0);
+	minisock_time_wait(p, c, e->ts_ns, false);
+}
+
+/* --- base mode's lookups -------------------------------------------------------- */
+
+void minisock_lookup(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = conntab_find(p->conns, e->cookie);
+	uint64_t left_ns = e->extra.lookup.expires_ms * NSEC_PER_MS;
+	uint64_t spent_ns = TIME_WAIT_S * NSEC_PER_SEC - left_ns;
+
+	if (!c || (!in_minisock(c) && c->state != ST_TIME_WAIT))
+		return;
+	if (!e->extra.lookup.found) {
+		if (c->state != ST_TIME_WAIT)
+			gone_without_fin(p, c, e->ts_ns, false);
+		else if (e->ts_ns - c->tw_ns >= TIME_WAIT_S * NSEC_PER_SEC)
+			minisock_reaped(p, c, c->tw_ns + TIME_WAIT_S * NSEC_PER_SEC, TW_EXPIRED);
+		else
+			minisock_reaped(p, c, e->ts_ns, TW_KILLED);
+		return;
+	}
+	if (in_minisock(c) && e->extra.lookup.state == ST_TIME_WAIT) {
+		uint64_t fin_ns = e->ts_ns - spent_ns;
+
+		if (left_ns > TIME_WAIT_S * NSEC_PER_SEC || fin_ns < c->state_ns)
+			fin_ns = c->state_ns;
+		fin_from_peer(c, fin_ns, EVIDENCE_LOOKUP);
+		minisock_time_wait(p, c, fin_ns, true);
+	} else if (in_minisock(c)) {
+		c->timer = TIMER_FIN_WAIT_2;
+		/* kept as the whole life, counted from the state's beginning */
+		c->timer_expires_ms = (e->ts_ns - c->state_ns + left_ns) / NSEC_PER_MS;
+		c->evidence |= EVIDENCE_LOOKUP;
+	}
+}
+
+/* --- TIME_WAIT that nobody waits for: only counted -------------------------------- */
+
+void minisock_count_unwatched(struct pipeline *p, uint64_t expires_ns)
+{
+	const uint64_t slots = sizeof(p->tw_expiring) / sizeof(p->tw_expiring[0]);
+	uint64_t second = expires_ns / NSEC_PER_SEC + 1;
+
+	p->stats.now_in_state[ST_TIME_WAIT]++;
+	if (p->sees_tw_leave)
+		return; /* each end is announced */
+	if (!p->tw_counting)
+		p->tw_second = p->now_ns / NSEC_PER_SEC;
+	p->tw_counting = true;
+	if (second <= p->tw_second)
+		second = p->tw_second + 1;
+	if (second >= p->tw_second + slots)
+		second = p->tw_second + slots - 1;
+	p->tw_expiring[second % slots]++;
+	if (p->next_due_ns > p->now_ns + NSEC_PER_SEC)
+		p->next_due_ns = p->now_ns + NSEC_PER_SEC;
+}
+
+void minisock_expire_unwatched(struct pipeline *p, uint64_t now_ns)
+{
+	const uint64_t slots = sizeof(p->tw_expiring) / sizeof(p->tw_expiring[0]);
+	uint64_t second = now_ns / NSEC_PER_SEC;
+	uint32_t *in_tw = &p->stats.now_in_state[ST_TIME_WAIT];
+
+	if (!p->tw_counting)
+		return;
+	if (second > p->tw_second + slots)
+		p->tw_second = second - slots;
+	while (p->tw_second < second) {
+		uint32_t *n = &p->tw_expiring[++p->tw_second % slots];
+
+		*in_tw -= *n < *in_tw ? *n : *in_tw;
+		*n = 0;
+	}
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events about single segments and calls: sent again, reset, dropped, probed,
+ * an error, an abort, an accept. They change facts of a connection and are shown;
+ * they never change its state.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "pipeline_impl.h"
+
+enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_ACK = 16 };
+enum { PENDING_PROBE0 = 3, PENDING_LOSS_PROBE = 5 }; /* icsk_pending, inet_connection_sock.h */
+enum { CA_RECOVERY = 3, CA_LOSS = 4 };		     /* enum tcp_ca_state */
+
+static void count_retransmit(struct pipeline *p, struct conn *c, enum retransmit_kind k)
+{
+	if (c->retransmits[k] < UINT16_MAX)
+		c->retransmits[k]++;
+	p->stats.retransmits[k]++;
+	if (k == RT_SYN && c->syn_retransmits < UINT8_MAX)
+		c->syn_retransmits++;
+	if (k == RT_SYNACK && c->synack_retransmits < UINT8_MAX)
+		c->synack_retransmits++;
+}
+
+/* From the tracepoint alone: docs/architecture.md has the table. */
+static enum retransmit_kind retransmit_kind(const struct event *e)
+{
+	uint16_t flags = e->extra.seg.tcp_flags;
+
+	if (flags & TCP_SYN)
+		return flags & TCP_ACK ? RT_SYNACK : RT_SYN;
+	if (e->new_state == ST_SYN_SENT)
+		return RT_SYN;
+	if (e->tcp.ca_state == CA_RECOVERY) /* first: a loss probe may be armed meanwhile */
+		return RT_FAST;
+	if (e->tcp.pending == PENDING_LOSS_PROBE)
+		return RT_TAIL_LOSS_PROBE;
+	if (e->tcp.ca_state != CA_LOSS && !e->tcp.retransmits && !e->tcp.snd_wnd)
+		return RT_ZERO_WINDOW_PROBE;
+	return RT_TIMEOUT;
+}
+
+void segments_retransmit(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = identity_conn(p, e);
+	struct change ch = {.kind = CHANGE_RETRANSMIT, .ts_ns = e->ts_ns, .trigger = TRIG_TIMER};
+
+	if (!c)
+		return;
+	c->event_ns = e->ts_ns;
+	identity_tuple(p, c, e);
+	ch.retransmit = retransmit_kind(e);
+	ch.from = ch.to = c->state;
+	ch.seq = e->extra.seg.seq;
+	ch.has_seq = true;
+	ch.state_duration_ns = -1;
+	if (ch.retransmit == RT_FAST)
+		ch.trigger = TRIG_PACKET;
+	count_retransmit(p, c, ch.retransmit);
+	timeline_step(p, c, STEP_RETRANSMIT, e->ts_ns, ch.trigger, ch.seq, ch.retransmit);
+	timeline_report(p, c, &ch);
+}
+
+void segments_probe(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = identity_conn(p, e);
+	struct change ch = {.kind = CHANGE_RETRANSMIT, .ts_ns = e->ts_ns, .trigger = TRIG_TIMER};
+
+	if (!c || !e->extra.seg.mib)
+		return;
+	c->event_ns = e->ts_ns;
+	ch.retransmit = e->extra.seg.mib == 1 ? RT_KEEPALIVE : RT_ZERO_WINDOW_PROBE;
+	ch.from = ch.to = c->state;
+	ch.seq = e->tcp.snd_una - 1; /* a probe repeats a number that was acknowledged */
+	ch.has_seq = true;
+	ch.state_duration_ns = -1;
+	count_retransmit(p, c, ch.retransmit);
+	timeline_step(p, c, STEP_RETRANSMIT, e->ts_ns, TRIG_TIMER, ch.seq, ch.retransmit);
+	timeline_report(p, c, &ch);
+}
+
+/* A reset or a dropped segment that no socket of ours stands behind: a conn for the view alone. */
+static void stranger(struct conn *c, const struct event *e)
+{
+	memset(c, 0, sizeof(*c));
+	c->cookie = e->cookie;
+	c->netns = e->netns;
+	memcpy(c->local, e->local, sizeof(c->local));
+	memcpy(c->peer, e->peer, sizeof(c->peer));
+	c->lport = e->lport;
+	c->pport = e->pport;
+	c->start_ns = c->state_ns = e->ts_ns;
+}
+
+static struct conn *by_tuple(struct pipeline *p, const struct event *e)
+{
+	return conntab_find_tuple(p->conns, e->netns, e->local, e->lport, e->peer, e->pport, NULL);
+}
+
+static void report_reset(struct pipeline *p, const struct conn *c, const struct event *e,
+			 bool received)
+{
+	struct change ch = {
+		.kind = CHANGE_RESET,
+		.ts_ns = e->ts_ns,
+		.from = c->state,
+		.to = c->state,
+		.trigger = received ? TRIG_PACKET : TRIG_UNKNOWN,
+		.received = received,
+		.reason = received ? 0 : e->extra.reset.reason,
+		.has_seq = e->extra.reset.has_skb,
+		.seq = e->extra.reset.seq,
+		.state_duration_ns = -1,
+	};
+
+	p->stats.resets[received]++;
+	timeline_report(p, c, &ch);
+}
+
+/* From 6.11 on one RST is traced twice: once where it is decided, once where it is sent. */
+static bool traced_twice(const struct conn *c, const struct event *e)
+{
+	return c->seen & SEEN_RST_SENT && e->ts_ns - c->rst_ns < 100000;
+}
+
+static bool is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t v6[16] = {[15] = 1};
+
+	return (addr[10] == 0xff && addr[11] == 0xff && addr[12] == 127) || !memcmp(addr, v6, 16);
+}
+
+/* A RST without a socket behind it: whoever was on our end of the tuple is gone, and whoever gets
+ * it on this host was half-open. */
+static void no_socket(struct pipeline *p, const struct event *e)
+{
+	struct conn *dead = by_tuple(p, e);
+	uint32_t netns = is_loopback(e->peer) ? e->netns : 0;
+	struct conn *c;
+
+	if (dead)
+		minisock_no_socket(p, dead, e->ts_ns);
+	c = conntab_find_tuple(p->conns, netns, e->peer, e->pport, e->local, e->lport, NULL);
+	if (c)
+		c->detail |= DETAIL_RST_NO_ACK;
+}
+
+void segments_rst_sent(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = e->cookie ? conntab_find(p->conns, e->cookie) : NULL, other;
+
+	if (!e->cookie && !e->new_state) {
+		no_socket(p, e);
+		c = by_tuple(p, e);
+		c = c && c->detail & DETAIL_EMBRYO ? c : NULL;
+	} else if (!c || c->role == ROLE_LISTENER) {
+		c = by_tuple(p, e);
+	}
+	if (!c) {
+		stranger(&other, e);
+		report_reset(p, &other, e, false);
+		return;
+	}
+	if (traced_twice(c, e)) {
+		if (!c->rst_reason)
+			c->rst_reason = e->extra.reset.reason;
+		return;
+	}
+	c->seen |= SEEN_RST_SENT;
+	c->rst_ns = e->ts_ns;
+	c->event_ns = e->ts_ns;
+	c->rst_reason = e->extra.reset.reason;
+	timeline_step(p, c, STEP_RST_SENT, e->ts_ns, TRIG_UNKNOWN, 0, e->extra.reset.reason);
+	report_reset(p, c, e, false);
+	if (c->pending == WAIT_RESET && !minisock_awaits_reset(c))
+		ending_finish(p, c, c->end_ns);
+	else
+		minisock_reset_sent(p, c, e);
+}
+
+void segments_rst_received(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = identity_conn(p, e);
+
+	if (!c)
+		return;
+	identity_tuple(p, c, e);
+	c->seen |= SEEN_RST_RECEIVED;
+	c->rst_ns = e->ts_ns;
+	c->event_ns = e->ts_ns;
+	timeline_step(p, c, STEP_RST_RECEIVED, e->ts_ns, TRIG_PACKET, 0, 0);
+	report_reset(p, c, e, true);
+}
+
+/* Comes before EV_RST_RECEIVED: a RST without ACK answers a segment that no socket wanted. */
+void segments_rst_segment(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = conntab_find(p->conns, e->cookie);
+
+	if (c && e->extra.seg.tcp_flags & TCP_RST && !(e->extra.seg.tcp_flags & TCP_ACK))
+		c->detail |= DETAIL_RST_NO_ACK;
+}
+
+void segments_drop(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = by_tuple(p, e), other;
+	struct change ch = {
+		.kind = CHANGE_DROP,
+		.ts_ns = e->ts_ns,
+		.trigger = TRIG_PACKET,
+		.has_seq = e->extra.reset.has_skb,
+		.seq = e->extra.reset.seq,
+		.reason = e->extra.reset.reason,
+		.state_duration_ns = -1,
+	};
+
+	if (!c) {
+		stranger(&other, e);
+		c = &other;
+	} else {
+		timeline_step(p, c, STEP_DROP, e->ts_ns, TRIG_PACKET, ch.seq, ch.reason);
+	}
+	ch.from = ch.to = c->state;
+	p->stats.drops++;
+	timeline_report(p, c, &ch);
+}
+
+void segments_error(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = conntab_find(p->conns, e->cookie);
+
+	if (!c || !e->tcp.err || !(e->flags & EVF_TCP))
+		return;
+	timeline_step(p, c, STEP_ERROR, e->ts_ns, TRIG_PACKET, 0, e->tcp.err);
+}
+
+void segments_abort(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = identity_conn(p, e);
+	uint32_t actor = identity_actor(p, e);
+
+	if (!c)
+		return;
+	c->seen |= SEEN_ABORT;
+	c->closer = actor;
+	timeline_step(p, c, STEP_ABORT, e->ts_ns, TRIG_ABORT, 0, actor);
+}
+
+static void listener_accepted(struct pipeline *p, const struct conn *c)
+{
+	struct conn *lc = listener_of(p, c);
+	struct listener *l = lc ? listener_get(p, lc->cookie, false) : NULL;
+	uint64_t wait_ns = c->accept_ns - c->est_ns;
+
+	if (!l)
+		return;
+	if (l->waiting)
+		l->waiting--;
+	if (!(c->seen & SEEN_EST_TIME) || c->accept_ns < c->est_ns)
+		return;
+	l->accept_waits++;
+	l->accept_wait_sum_ns += wait_ns;
+	if (wait_ns > l->accept_wait_max_ns)
+		l->accept_wait_max_ns = wait_ns;
+}
+
+void segments_accept(struct pipeline *p, const struct event *e)
+{
+	struct conn *c = identity_conn(p, e);
+	uint32_t proc = identity_actor(p, e);
+
+	if (!c)
+		return;
+	c->accept_ns = e->ts_ns;
+	c->seen |= SEEN_ACCEPT;
+	identity_own(c, proc, OWNER_CREATED);
+	listener_accepted(p, c);
+	timeline_step(p, c, STEP_ACCEPT, e->ts_ns, TRIG_SYSCALL, 0, proc);
+}
