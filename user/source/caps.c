@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Capabilities: checked before anything is tried, dropped as soon as the hooks
+ * are attached. Reading the ring, the snapshots and exact lookups need none.
+ */
+#include <cap-ng.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "caps.h"
+
+static bool have(unsigned capability)
+{
+	return capng_have_capability(CAPNG_EFFECTIVE, capability);
+}
+
+int caps_check(char *msg, size_t msg_len)
+{
+	char self[512] = "tcptrail";
+	bool bpf, perfmon;
+	ssize_t n;
+
+	capng_get_caps_process();
+	bpf = have(CAP_BPF) || have(CAP_SYS_ADMIN);
+	perfmon = have(CAP_PERFMON) || have(CAP_SYS_ADMIN);
+	if (bpf && perfmon)
+		return 0;
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n > 0)
+		self[n] = '\0';
+	snprintf(msg, msg_len,
+		 "needs %s%s%s (run as root, or: sudo setcap cap_bpf,cap_perfmon+ep %s)",
+		 bpf ? "" : "CAP_BPF", bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON",
+		 self);
+	return -EPERM;
+}
+
+int caps_drop(bool keep_bpf, bool keep_net_admin)
+{
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (keep_bpf && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_BPF))
+		return -EINVAL;
+	if (keep_net_admin &&
+	    capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN))
+		return -EINVAL;
+	if (capng_apply(CAPNG_SELECT_CAPS))
+		return -EPERM;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Privilege: have CAP_BPF and CAP_PERFMON to load and attach, have none after.
+ */
+#ifndef TCPTRAIL_CAPS_H
+#define TCPTRAIL_CAPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* 0, or -EPERM with one line in msg: what is missing and the command that gives it. */
+int caps_check(char *msg, size_t msg_len);
+/* Gives up every capability (but CAP_BPF if keep_bpf) and the way to new ones. 0 or -errno. */
+int caps_drop(bool keep_bpf, bool keep_net_admin);
+
+#endif

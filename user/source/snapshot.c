@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The iterators: every TCP socket of our namespace, and every one that any
+ * process holds, told through the ring between EV_SNAPSHOT_BEGIN and _END.
+ *
+ * An iterator holds kernel locks while read() runs it, so it is read in pieces
+ * that the ring can hold, and the ring is emptied between two pieces.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/pipeline.h"
+#include "live.h"
+
+enum { PIECE = 512 /* sockets a read(): one byte each */ };
+
+/* A quarter of the ring is enough for anything that happens meanwhile on a small one. */
+static size_t piece_of(const struct live *l)
+{
+	uint64_t fits = l->ring_bytes / 4 / (sizeof(struct event) + 8);
+
+	return fits < 1 ? 1 : fits < PIECE ? fits : PIECE;
+}
+
+/* Reads the iterator to its end and closes it. */
+static int iterate_fd(struct live *l, struct pipeline *p, int fd)
+{
+	char piece[PIECE];
+	int err = 0;
+	ssize_t n;
+
+	for (;;) {
+		n = read(fd, piece, piece_of(l));
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		err = live_consume_all(l, p);
+		if (n <= 0 || err < 0)
+			break;
+	}
+	if (n < 0)
+		err = -errno;
+	close(fd);
+	return err < 0 ? err : 0;
+}
+
+static int iterate(struct live *l, struct pipeline *p, struct bpf_link *link)
+{
+	int fd = bpf_iter_create(bpf_link__fd(link));
+
+	return fd < 0 ? fd : iterate_fd(l, p, fd);
+}
+
+/* Those of the other namespaces were created in each, and walk it once. */
+static int iterate_others(struct live *l, struct pipeline *p)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < l->netns.len && !err; i++) {
+		struct netns *n = &l->netns.list[i];
+
+		if (n->iter_fd >= 0)
+			err = iterate_fd(l, p, n->iter_fd);
+		n->iter_fd = -1;
+	}
+	return err;
+}
+
+int live_snapshot(struct live *l, struct pipeline *p)
+{
+	struct event e;
+	int err = 0;
+
+	live_consume_all(l, p); /* what happened before is told before */
+	if (l->cfg.whole_host)
+		live_whole_tell(l, p);
+	live_event(&e, EV_SNAPSHOT_BEGIN);
+	e.extra.raw[0] = l->lookup.netns;
+	pipeline_feed(p, &e, sizeof(e));
+	for (unsigned i = 0; i < hooks_count() && !err; i++)
+		if (hooks_at(i)->kind == HOOK_ITER && l->links[i])
+			err = iterate(l, p, l->links[i]);
+	if (!err)
+		err = iterate_others(l, p);
+	live_consume_all(l, p);
+	live_event(&e, EV_SNAPSHOT_END);
+	pipeline_feed(p, &e, sizeof(e));
+	return err;
+}

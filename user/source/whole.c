@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole host, for `stuck`: sockets of the other network namespaces, limits and
+ * counts, and the closing of one socket.
+ *
+ * What needs a privilege is opened or read before the privileges go; what can be
+ * read without is read again for each snapshot.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "core/conn.h"
+#include "core/facts.h"
+#include "core/pipeline.h"
+#include "live.h"
+
+static int tcp_iterator(const struct live *l)
+{
+	for (unsigned i = 0; i < hooks_count(); i++)
+		if (!strcmp(hooks_at(i)->name, "on_iter_tcp") && l->links[i])
+			return bpf_link__fd(l->links[i]);
+	return -1;
+}
+
+int live_whole_open(struct live *l)
+{
+	int err;
+
+	fact_rows_host(&l->facts);
+	fact_rows_netns(&l->facts, l->lookup.netns); /* ours first: what is unknown is as here */
+	fact_rows_procs(&l->facts);
+	err = netns_open(&l->netns, tcp_iterator(l), l->cfg.destroy, &l->facts);
+	fact_rows_set(&l->facts, FACT_NETNS_SEEN, 0, 0, l->netns.len + 1);
+	fact_rows_set(&l->facts, FACT_NETNS_UNSEEN, 0, 0, l->netns.unseen);
+	fact_rows_set(&l->facts, FACT_PROCS_HIDDEN, 0, 0, l->netns.hidden);
+	return err;
+}
+
+void live_whole_close(struct live *l)
+{
+	netns_close(&l->netns);
+	fact_rows_free(&l->facts);
+}
+
+void live_whole_tell(struct live *l, struct pipeline *p)
+{
+	fact_rows_host(&l->facts);
+	fact_rows_netns(&l->facts, l->lookup.netns);
+	fact_rows_tell(&l->facts, p);
+}
+
+/* A request sock is followed under a number of ours, and so is every socket on a kernel without
+ * cookies for tracepoints: the kernel would not know it. */
+static bool is_kernel_cookie(const struct conn *c)
+{
+	return c->cookie && !(c->cookie >> 62);
+}
+
+int live_destroy(struct source *s, const struct conn *c)
+{
+	struct live *l = (struct live *)s;
+	struct netns *n = netns_find(&l->netns, c->netns);
+	struct lookup *lookup = n ? &n->lookup : &l->lookup;
+	struct lookup_request r = {
+		.cookie = c->cookie,
+		.netns = c->netns,
+		.lport = c->lport,
+		.pport = c->pport,
+	};
+	struct lookup_answer now = {};
+	int err;
+
+	if (!is_kernel_cookie(c) || c->state == ST_LISTEN)
+		return -EOPNOTSUPP;
+	memcpy(r.local, c->local, sizeof(r.local));
+	memcpy(r.peer, c->peer, sizeof(r.peer));
+	err = lookup_any(lookup, &r, &now);
+	if (err)
+		return err;
+	if (!now.found)
+		return -ENOENT;
+	if (now.state != c->state)
+		return -ESTALE;
+	return lookup_destroy(lookup, &r);
+}
