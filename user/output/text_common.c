@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The layout and the small words of all text views.
+ *
+ * A column is a promise about where it starts, not about how long a value may
+ * be: an IPv6 endpoint moves its neighbours to the right and truncates nothing,
+ * and the first column that fits again is back in its place.
+ *
+ * Never printf here: a busy host prints tens of thousands of these a second.
+ */
+#include "text.h"
+
+#include "../core/pipeline.h"
+#include "../core/proc.h"
+#include "../core/words.h"
+
+void text_init(struct text *t, struct session *s)
+{
+	*t = (struct text){
+		.s = s,
+		.procs = s->p ? pipeline_procs(s->p) : NULL,
+		.wide = s->o->wide,
+		.wall_clock = s->o->wall_clock,
+	};
+	paint_init(&t->paint, s->o);
+}
+
+void line_begin(struct line *l, const struct text *t, struct buf *b)
+{
+	*l = (struct line){.paint = &t->paint, .b = b, .start = b->len};
+}
+
+void line_to(struct line *l, int col)
+{
+	int at = line_col(l);
+
+	buf_fill(l->b, ' ', at < col ? col - at : at > 0);
+}
+
+void line_right(struct line *l, size_t from, int end)
+{
+	struct buf *b = l->b;
+	int col = line_col(l);
+	int before = col - (int)(b->len - from); /* what was written has one byte a column */
+	int pad = end - col;
+	size_t n = b->len - from;
+
+	if (pad < 1)
+		pad = before > 0;
+	if (!pad || !buf_room(b, (size_t)pad))
+		return;
+	for (size_t i = n; i-- > 0;)
+		b->data[from + i + (size_t)pad] = b->data[from + i];
+	for (int i = 0; i < pad; i++)
+		b->data[from + (size_t)i] = ' ';
+	b->len += (size_t)pad;
+}
+
+void line_put_right(struct line *l, const char *s, int end)
+{
+	size_t from = l->b->len;
+
+	buf_str(l->b, s);
+	line_right(l, from, end);
+}
+
+void line_word(struct line *l, enum ink ink, const char *s)
+{
+	if (ink != INK_NONE)
+		line_ink(l, ink);
+	buf_str(l->b, s);
+	if (ink != INK_NONE)
+		line_ink(l, INK_NONE);
+}
+
+void line_safe(struct line *l, const char *s, size_t max)
+{
+	size_t from = l->b->len;
+
+	buf_safe(l->b, s, max);
+	for (size_t i = from; i < l->b->len; i++)
+		l->extra += (l->b->data[i] & 0xc0) == 0x80;
+}
+
+void line_end(struct line *l)
+{
+	buf_char(l->b, '\n');
+}
+
+/* v in exactly `digits` digits. */
+static void digits(struct buf *b, uint64_t v, int n)
+{
+	char s[20];
+
+	for (int i = n; i-- > 0; v /= 10)
+		s[i] = (char)('0' + v % 10);
+	buf_put(b, s, (size_t)n);
+}
+
+/* Seven columns for as long as they suffice: what a long run needs is not its microseconds. */
+static void put_seconds(struct line *l, uint64_t ns)
+{
+	static const struct {
+		uint64_t below_s, unit_ns;
+		int decimals;
+	} scale[] = {{1000, 1000000, 3}, {10000, 10000000, 2}, {100000, 100000000, 1}};
+	uint64_t s = ns / 1000000000;
+	size_t from = l->b->len;
+
+	buf_u64(l->b, s);
+	for (unsigned i = 0; i < sizeof(scale) / sizeof(scale[0]); i++) {
+		if (s >= scale[i].below_s)
+			continue;
+		buf_char(l->b, '.');
+		digits(l->b, ns % 1000000000 / scale[i].unit_ns, scale[i].decimals);
+		break;
+	}
+	line_right(l, from, TEXT_TIME_WIDTH);
+}
+
+void text_time(const struct text *t, struct line *l, uint64_t ts_ns)
+{
+	if (t->wall_clock)
+		buf_clock(l->b, session_realtime(t->s, ts_ns));
+	else
+		put_seconds(l, ts_ns > t->base_ns ? ts_ns - t->base_ns : 0);
+}
+
+void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end)
+{
+	const struct proc *p = proc_get(t->procs, proc);
+	size_t from = l->b->len;
+
+	if (p->pid)
+		buf_u64(l->b, p->pid);
+	else
+		buf_char(l->b, '-');
+	line_right(l, from, pid_end);
+	buf_char(l->b, ' ');
+	if (p->pid)
+		line_safe(l, p->comm, PROC_COMM_LEN);
+	else
+		buf_char(l->b, '-');
+}
+
+void text_proc(const struct text *t, struct line *l, uint32_t proc)
+{
+	const struct proc *p = proc_get(t->procs, proc);
+
+	if (!p->pid) {
+		buf_char(l->b, '-');
+		return;
+	}
+	line_safe(l, p->comm, PROC_COMM_LEN);
+	buf_char(l->b, '[');
+	buf_u64(l->b, p->pid);
+	buf_char(l->b, ']');
+}
+
+/* Names are hostile bytes too, but the resolver made them safe. */
+void text_endpoint(const struct text *t, struct line *l, const uint8_t addr[16], uint16_t port)
+{
+	if (t->s && t->s->names)
+		session_endpoint(t->s, l->b, addr, port);
+	else
+		buf_endpoint(l->b, addr, port);
+}
+
+enum glyph text_role_glyph(unsigned role)
+{
+	return role == ROLE_CLIENT ? GL_OUT : role == ROLE_SERVER ? GL_IN : GL_BETWEEN;
+}
+
+void text_ends(const struct text *t, struct line *l, const struct conn *c, int port_end)
+{
+	size_t from;
+
+	if (c->role == ROLE_LISTENER) {
+		if (!t->wide)
+			buf_char(l->b, ' ');
+		from = l->b->len;
+		text_endpoint(t, l, c->local, c->lport);
+		if (t->wide)
+			line_right(l, from, port_end);
+		return;
+	}
+	from = l->b->len;
+	if (!c->lport) /* connect() has just begun: no port yet */
+		buf_char(l->b, '-');
+	else if (t->wide)
+		text_endpoint(t, l, c->local, c->lport);
+	else
+		buf_u64(l->b, c->lport);
+	line_right(l, from, port_end);
+	if (t->wide)
+		buf_char(l->b, ' ');
+	line_glyph(l, text_role_glyph(c->role));
+	if (t->wide)
+		buf_char(l->b, ' ');
+	text_endpoint(t, l, c->peer, c->pport);
+}
+
+/* n / unit to three figures. unit divides by 100. */
+static void three_figures(struct buf *b, uint64_t n, uint64_t unit)
+{
+	uint64_t whole = n / unit, rest = n % unit;
+
+	buf_u64(b, whole);
+	if (whole >= 100)
+		return;
+	buf_char(b, '.');
+	if (whole >= 10)
+		digits(b, rest / (unit / 10), 1);
+	else
+		digits(b, rest / (unit / 100), 2);
+}
+
+void text_size(struct buf *b, uint64_t n)
+{
+	static const char names[] = "kMGTPE";
+	uint64_t unit = 1000;
+	unsigned i = 0;
+
+	if (n < 10000) {
+		buf_u64(b, n);
+		return;
+	}
+	while (n / unit >= 1000 && names[i + 1]) {
+		unit *= 1000;
+		i++;
+	}
+	three_figures(b, n, unit);
+	buf_char(b, names[i]);
+}
+
+void text_ms(struct buf *b, int64_t ns)
+{
+	uint64_t us = (uint64_t)ns / 1000;
+
+	if (ns < 0) {
+		buf_char(b, '-');
+		return;
+	}
+	if (us < 1000) {
+		buf_str(b, "0.");
+		digits(b, us, 3);
+		return;
+	}
+	three_figures(b, us, 1000);
+}
+
+void text_duration(struct buf *b, int64_t ns)
+{
+	if (ns < 0)
+		buf_char(b, '-');
+	else
+		buf_duration(b, (uint64_t)ns);
+}
+
+unsigned text_retransmits(const struct conn *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RT_COUNT; i++)
+		n += c->retransmits[i];
+	return n;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `tcptrail listeners`: each listening socket's two queues against their limits,
+ * what overflowed, and how long connections wait for accept(). Worst first.
+ *
+ * One report and the end, unless an interval or a duration asks for more. What
+ * this mode cannot see is "-", never 0.
+ */
+#include <stdlib.h>
+
+#include "text.h"
+#include "views.h"
+
+#include "../core/proc.h"
+
+enum {
+	PID_END = 7, LOCAL = 20, SYN_END = 46, ACCEPT_END = 57, DROPS_END = 63, OVERFLOWS_END = 68,
+	COOKIES_END = 73, ACCEPTED_END = 80, SHOWN = 4096,
+};
+
+struct row {
+	const struct conn *conn;
+	const struct listener *l;
+};
+
+struct listeners_view {
+	struct text t;
+	bool reported;
+	struct row rows[SHOWN];
+};
+
+static void *listeners_open(struct session *s)
+{
+	struct listeners_view *v = calloc(1, sizeof(*v));
+
+	if (v)
+		text_init(&v->t, s);
+	return v;
+}
+
+/* Fullest accept queue, then what was dropped, then what waits in the SYN queue. */
+static int worse_first(const void *pa, const void *pb)
+{
+	static const struct listener none;
+	const struct row *ra = pa, *rb = pb;
+	const struct listener *a = ra->l ? ra->l : &none, *b = rb->l ? rb->l : &none;
+	uint64_t fa = (uint64_t)a->accept_queue * (b->accept_limit + 1ULL);
+	uint64_t fb = (uint64_t)b->accept_queue * (a->accept_limit + 1ULL);
+
+	if (fa != fb)
+		return fa > fb ? -1 : 1;
+	if (a->drops != b->drops)
+		return a->drops > b->drops ? -1 : 1;
+	if (a->syn_queue != b->syn_queue)
+		return a->syn_queue > b->syn_queue ? -1 : 1;
+	if (a->accepted != b->accepted)
+		return a->accepted > b->accepted ? -1 : 1;
+	return (ra->conn->lport > rb->conn->lport) - (ra->conn->lport < rb->conn->lport);
+}
+
+static void put_heading(const struct listeners_view *v, struct buf *b)
+{
+	static const struct {
+		const char *name;
+		int end;
+	} names[] = {
+		{"SYNQ", SYN_END}, {"ACCEPTQ", ACCEPT_END}, {"DROPS", DROPS_END},
+		{"OVFL", OVERFLOWS_END}, {"COOK", COOKIES_END}, {"ACCEPTED", ACCEPTED_END},
+	};
+	struct line l;
+
+	line_begin(&l, &v->t, b);
+	line_ink(&l, INK_BOLD);
+	line_put_right(&l, "PID", PID_END);
+	line_str(&l, " COMM");
+	line_to(&l, LOCAL);
+	line_str(&l, "LOCAL");
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		line_put_right(&l, names[i].name, names[i].end);
+	line_str(&l, " WAIT");
+	line_ink(&l, INK_NONE);
+	line_end(&l);
+}
+
+/* "-" where it cannot be seen; in ink where it is not 0. */
+static void put_number(struct line *l, uint64_t n, bool seen, enum ink ink, int end)
+{
+	struct buf *b = l->b;
+	size_t from = b->len, len;
+
+	if (seen)
+		buf_u64(b, n);
+	else
+		buf_char(b, '-');
+	len = b->len - from;
+	line_right(l, from, end);
+	if (!ink || !n || !seen || !l->paint->color)
+		return;
+	b->len -= len; /* once more, now that its place is known */
+	line_ink(l, ink);
+	buf_u64(b, n);
+	line_ink(l, INK_NONE);
+}
+
+static void put_accept_queue(struct line *l, const struct listener *q)
+{
+	size_t from = l->b->len;
+
+	buf_u64(l->b, q->accept_queue);
+	buf_char(l->b, '/');
+	buf_u64(l->b, q->accept_limit);
+	line_right(l, from, ACCEPT_END);
+}
+
+/* Mean and longest time from ESTABLISHED to accept(), and who waits now. */
+static void put_waits(struct line *l, const struct listener *q)
+{
+	if (q->accept_waits) {
+		buf_char(l->b, ' ');
+		buf_duration(l->b, q->accept_wait_sum_ns / q->accept_waits);
+		line_str(l, " max ");
+		buf_duration(l->b, q->accept_wait_max_ns);
+	}
+	if (q->accept_queue) {
+		line_ink(l, q->accept_queue > q->accept_limit ? INK_BAD : INK_WARN);
+		line_str(l, q->accept_queue > q->accept_limit ? " FULL" : " waiting");
+		line_ink(l, INK_NONE);
+	}
+}
+
+static void put_row(const struct listeners_view *v, struct buf *b, const struct row *r)
+{
+	static const struct listener none;
+	const struct listener *q = r->l ? r->l : &none;
+	const struct source *src = v->t.s->source;
+	bool full = src && src->full_mode, known = r->l != NULL && q->ts_ns;
+	struct line l;
+
+	line_begin(&l, &v->t, b);
+	text_owner(&v->t, &l, r->conn->owner, PID_END);
+	line_to(&l, LOCAL);
+	text_endpoint(&v->t, &l, r->conn->local, r->conn->lport);
+	put_number(&l, q->syn_queue, known, INK_NONE, SYN_END);
+	if (known)
+		put_accept_queue(&l, q);
+	else
+		line_put_right(&l, "-", ACCEPT_END);
+	put_number(&l, q->drops, known, INK_WARN, DROPS_END);
+	put_number(&l, q->overflows, full, INK_WARN, OVERFLOWS_END);
+	put_number(&l, q->cookies_sent, full, INK_WARN, COOKIES_END);
+	put_number(&l, q->accepted, true, INK_NONE, ACCEPTED_END);
+	put_waits(&l, q);
+	line_end(&l);
+}
+
+static bool wanted(const struct listeners_view *v, const struct conn *c)
+{
+	const struct session *s = v->t.s;
+	struct filter_subject subject = {
+		.conn = c,
+		.procs = v->t.procs,
+		.now_ns = pipeline_now(s->p),
+	};
+
+	return !s->o->filter || filter_match(s->o->filter, &subject) != FILTER_NO;
+}
+
+static unsigned collect(struct listeners_view *v, unsigned *left_out)
+{
+	struct conntab *conns = pipeline_conns(v->t.s->p);
+	uint32_t cursor = 0;
+	unsigned n = 0;
+	const struct conn *c;
+
+	while ((c = conntab_next(conns, &cursor))) {
+		if (c->role != ROLE_LISTENER || !wanted(v, c))
+			continue;
+		if (n == SHOWN) {
+			++*left_out;
+			continue;
+		}
+		v->rows[n].conn = c;
+		v->rows[n++].l = pipeline_listener(v->t.s->p, c);
+	}
+	qsort(v->rows, n, sizeof(v->rows[0]), worse_first);
+	return n;
+}
+
+static void report(struct listeners_view *v)
+{
+	struct session *s = v->t.s;
+	struct buf *b = sink_begin(s->out);
+	unsigned left_out = 0, n = collect(v, &left_out);
+
+	if (v->reported)
+		buf_char(b, '\n');
+	v->reported = true;
+	put_heading(v, b);
+	for (unsigned i = 0; i < n; i++)
+		put_row(v, b, &v->rows[i]);
+	if (!n)
+		buf_str(b, "nobody listens\n");
+	if (left_out) {
+		buf_str(b, "and ");
+		buf_u64(b, left_out);
+		buf_str(b, " more\n");
+	}
+	sink_commit(s->out);
+	session_printed(s);
+}
+
+static void listeners_snapshot_done(void *view)
+{
+	struct listeners_view *v = view;
+	const struct options *o = v->t.s->o;
+
+	if (v->reported)
+		return;
+	report(v);
+	if (!(o->interval_s > 0) && !(o->duration_s > 0))
+		v->t.s->stop = true;
+}
+
+static void listeners_interval(void *view)
+{
+	report(view);
+}
+
+static void listeners_finish(void *view)
+{
+	struct listeners_view *v = view;
+
+	if (!v->reported)
+		report(v);
+}
+
+static void listeners_close(void *view)
+{
+	free(view);
+}
+
+static const struct view_ops ops = {.snapshot_done = listeners_snapshot_done};
+
+const struct view view_listeners_text = {
+	.ops = &ops,
+	.open = listeners_open,
+	.interval = listeners_interval,
+	.finish = listeners_finish,
+	.close = listeners_close,
+	.interval_s = 2,
+	.resnapshot = true,
+};

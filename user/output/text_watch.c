@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `tcptrail` and `tcptrail watch`: what is open now, then each connection's life
+ * in two lines as it ends: who it was and how it ended; its phases in order, with
+ * what each took.
+ *
+ * Arrows are seen from the end that is named first: FIN→ is its own, ←FIN the
+ * other's. What was inferred carries ≈. A connection whose two ends are both here
+ * is told once, by the end that ended first, if it ended as it should. Cheap: no
+ * steps are kept and nothing is formatted by printf.
+ */
+#include <stdlib.h>
+
+#include "text_open.h"
+#include "views.h"
+
+#include "../core/verdict.h"
+#include "../core/words.h"
+
+enum { INDENT = 8, TOLD_BITS = 9, TOLD = 1 << TOLD_BITS };
+
+struct watch_view {
+	struct text t;
+	uint64_t told[TOLD];  /* cookies of ends that were told with their other end, by hash */
+	bool opened;          /* what is open was shown */
+	struct open_now *open;
+};
+
+static void *watch_open(struct session *s)
+{
+	struct watch_view *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->open = calloc(1, sizeof(*v->open));
+	if (!v->open) {
+		free(v);
+		return NULL;
+	}
+	text_init(&v->t, s);
+	return v;
+}
+
+static void watch_begin(void *view)
+{
+	struct watch_view *v = view;
+	const struct source *src = v->t.s->source;
+	unsigned attached = 0;
+	struct buf *b;
+	struct line l;
+
+	if (!src || !src->nhooks)
+		return;
+	for (unsigned i = 0; i < src->nhooks; i++)
+		attached += src->hooks[i].status == HOOK_ATTACHED;
+	b = sink_begin(v->t.s->out);
+	line_begin(&l, &v->t, b);
+	line_ink(&l, INK_BOLD);
+	line_str(&l, "tcptrail " TCPTRAIL_VERSION);
+	line_ink(&l, INK_NONE);
+	line_str(&l, src->full_mode ? "  full mode, " : "  base mode, ");
+	buf_u64(b, attached);
+	line_str(&l, attached == 1 ? " hook" : " hooks");
+	line_end(&l);
+	sink_commit(v->t.s->out);
+}
+
+static void watch_snapshot(void *view, const struct conn *c)
+{
+	struct watch_view *v = view;
+
+	if (!v->opened)
+		open_now_add(v->open, c);
+}
+
+static void watch_snapshot_done(void *view)
+{
+	struct watch_view *v = view;
+	struct session *s = v->t.s;
+
+	if (v->opened)
+		return;
+	v->opened = true;
+	text_base(&v->t, pipeline_now(s->p));
+	open_now_put(v->open, &v->t, sink_begin(s->out));
+	sink_commit(s->out);
+	free(v->open);
+	v->open = NULL;
+}
+
+/* --- phases --------------------------------------------------------------------- */
+
+static void put_pause(struct line *l, int64_t ns, bool about)
+{
+	buf_char(l->b, ' ');
+	if (ns >= 0) {
+		line_glyph(l, GL_DOT);
+		if (about)
+			line_glyph(l, GL_ABOUT);
+		buf_duration(l->b, (uint64_t)ns);
+		line_glyph(l, GL_DOT);
+		buf_char(l->b, ' ');
+	}
+}
+
+static void put_times(struct line *l, unsigned again)
+{
+	if (!again)
+		return;
+	buf_char(l->b, ' ');
+	line_ink(l, INK_WARN);
+	line_glyph(l, GL_TIMES);
+	buf_u64(l->b, again + 1u);
+	line_ink(l, INK_NONE);
+}
+
+static void put_out(struct line *l, const char *what)
+{
+	line_str(l, what);
+	line_glyph(l, GL_OUT);
+}
+
+static void put_in(struct line *l, const char *what)
+{
+	line_glyph(l, GL_IN);
+	line_str(l, what);
+}
+
+/* Both ends are here: the client's SYN and the server's last ACK bound the three steps. */
+static void put_paired_handshake(struct line *l, const struct conn *client,
+				 const struct conn *server)
+{
+	line_str(l, "SYN");
+	put_times(l, client->syn_retransmits);
+	put_pause(l, (int64_t)(client->est_ns - client->syn_ns), false);
+	line_str(l, "SYN+ACK");
+	put_times(l, server->synack_retransmits);
+	put_pause(l, (int64_t)(server->est_ns - client->est_ns), false);
+	line_str(l, "ACK");
+}
+
+static void put_handshake(struct line *l, const struct conn *c, const struct conn *other,
+			  const struct verdict *v)
+{
+	bool about = c->seen & SEEN_SYN_ESTIMATED && !(c->seen & SEEN_SYN_TIME);
+	const struct conn *client = c->role == ROLE_CLIENT ? c : other;
+	const struct conn *server = client == c ? other : c;
+
+	if (other && v->handshake != HS_SIMULTANEOUS &&
+	    conn_seen(client, SEEN_SYN_TIME | SEEN_EST_TIME) && conn_seen(server, SEEN_EST_TIME) &&
+	    server->est_ns >= client->est_ns) {
+		put_paired_handshake(l, client, server);
+		return;
+	}
+
+	if (v->handshake == HS_UNSEEN) {
+		line_word(l, INK_DIM, "handshake unseen");
+		return;
+	}
+	line_str(l, "SYN");
+	put_times(l, c->syn_retransmits);
+	if (v->handshake == HS_SIMULTANEOUS) {
+		buf_char(l->b, ' ');
+		line_glyph(l, GL_TIMES);
+		line_str(l, " SYN");
+	}
+	if (v->syn_to_synack_ns < 0 && v->handshake_ns >= 0) {
+		put_pause(l, v->handshake_ns, about);
+		line_str(l, "ACK");
+		return;
+	}
+	put_pause(l, v->syn_to_synack_ns, about);
+	line_str(l, "SYN+ACK");
+	put_times(l, c->synack_retransmits);
+	put_pause(l, v->synack_to_ack_ns, about);
+	line_str(l, "ACK");
+}
+
+/* A handshake that came to nothing: what was sent, for how long, and what came of it. */
+static void put_failure(struct line *l, const struct conn *c, const struct verdict *v)
+{
+	bool server = c->role == ROLE_SERVER;
+
+	put_out(l, server ? "SYN+ACK" : "SYN");
+	put_times(l, server ? c->synack_retransmits : c->syn_retransmits);
+	put_pause(l, v->duration_ns, false);
+	line_ink(l, INK_BAD);
+	if (c->seen & SEEN_RST_RECEIVED || v->handshake == HS_REFUSED)
+		put_in(l, "RST");
+	else if (v->end_reason == END_UNKNOWN && c->end_trigger == TRIG_SYSCALL)
+		line_str(l, "close()");
+	else
+		line_str(l, word_end_reason(v->end_reason));
+	line_ink(l, INK_NONE);
+}
+
+/* When the working life ended: the first FIN or RST, or the end. */
+static uint64_t life_end(const struct conn *c)
+{
+	uint64_t end = c->end_ns;
+
+	if (c->seen & SEEN_FIN_LOCAL_TIME && c->fin_local_ns < end)
+		end = c->fin_local_ns;
+	if (c->seen & SEEN_FIN_PEER_TIME && c->fin_peer_ns < end)
+		end = c->fin_peer_ns;
+	return end;
+}
+
+static void put_life(struct line *l, const struct conn *c)
+{
+	uint64_t from = c->seen & SEEN_EST_TIME ? c->est_ns : c->start_ns, to = life_end(c);
+	unsigned again = text_retransmits(c);
+
+	buf_char(l->b, ' ');
+	line_glyph(l, GL_V);
+	buf_char(l->b, ' ');
+	if (!(c->seen & SEEN_EST_TIME))
+		line_glyph(l, GL_AT_LEAST);
+	buf_duration(l->b, to > from ? to - from : 0);
+	buf_char(l->b, ' ');
+	text_size(l->b, c->bytes_sent);
+	put_out(l, "B");
+	buf_char(l->b, ' ');
+	line_glyph(l, GL_IN);
+	text_size(l->b, c->bytes_received);
+	buf_char(l->b, 'B');
+	if (again) {
+		line_ink(l, INK_WARN);
+		line_str(l, " R");
+		buf_u64(l->b, again);
+		line_ink(l, INK_NONE);
+	}
+	buf_char(l->b, ' ');
+	line_glyph(l, GL_V);
+	buf_char(l->b, ' ');
+}
+
+static void put_fins(struct line *l, const struct conn *c, const struct verdict *v)
+{
+	bool about = c->evidence & (EVIDENCE_LOOKUP | EVIDENCE_PAIR);
+
+	if (c->first_fin == 1)
+		put_out(l, "FIN");
+	else
+		put_in(l, "FIN");
+	if (c->seen & SEEN_CLOSING) {
+		buf_char(l->b, ' ');
+		line_glyph(l, GL_TIMES);
+		buf_char(l->b, ' ');
+	} else if (conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER)) {
+		put_pause(l, v->half_close_ns, about && c->first_fin == 1);
+	} else {
+		return;
+	}
+	if (c->first_fin == 1)
+		put_in(l, "FIN");
+	else
+		put_out(l, "FIN");
+}
+
+static void put_ending(struct line *l, const struct conn *c, const struct verdict *v)
+{
+	if (c->first_fin) {
+		put_fins(l, c, v);
+		buf_char(l->b, ' ');
+	}
+	if (c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED)) {
+		line_ink(l, INK_BAD);
+		if (c->seen & SEEN_RST_SENT)
+			put_out(l, "RST");
+		else
+			put_in(l, "RST");
+		line_ink(l, INK_NONE);
+		buf_char(l->b, ' ');
+	} else if (v->end_reason != END_FIN && v->teardown != TD_OPEN) {
+		line_word(l, INK_BAD, word_end_reason(v->end_reason));
+		buf_char(l->b, ' ');
+	}
+	line_str(l, word_state_ss(c->state));
+	if (c->incomplete)
+		line_word(l, INK_BAD, " incomplete");
+}
+
+static void put_identity(const struct text *t, struct line *l, const struct conn *c,
+			 const struct conn *other, const struct verdict *v)
+{
+	text_time(t, l, c->end_ns ? c->end_ns : pipeline_now(t->s->p));
+	buf_char(l->b, ' ');
+	text_proc(t, l, c->owner);
+	buf_char(l->b, ' ');
+	text_endpoint(t, l, c->local, c->lport);
+	line_glyph(l, text_role_glyph(c->role));
+	text_endpoint(t, l, c->peer, c->pport);
+	buf_char(l->b, ' ');
+	if (other) {
+		if (other->owner == c->owner)
+			line_str(l, "itself");
+		else
+			text_proc(t, l, other->owner);
+		buf_char(l->b, ' ');
+	}
+	text_sentence(t, l, c, v, true);
+	line_end(l);
+}
+
+static uint64_t *told_slot(struct watch_view *w, uint64_t cookie)
+{
+	return &w->told[(cookie * 0x9e3779b97f4a7c15ULL) >> (64 - TOLD_BITS)];
+}
+
+/* The other end, if it is here and its end adds nothing to what this one knows: both FINs are
+ * through and it only waits for the last ACK, if that. */
+static const struct conn *other_end(const struct watch_view *w, const struct conn *c)
+{
+	static const bool closed[ST_COUNT] = {
+		[ST_LAST_ACK] = true, [ST_CLOSING] = true, [ST_TIME_WAIT] = true, [ST_CLOSED] = true,
+	};
+	const struct conn *o = conntab_at_const(pipeline_conns(w->t.s->p), c->peer_conn);
+
+	if (!o || !conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER) || c->err || o->err ||
+	    (c->seen | o->seen) & (SEEN_RST_SENT | SEEN_RST_RECEIVED) || c->incomplete ||
+	    o->incomplete || !closed[o->state])
+		return NULL;
+	return o;
+}
+
+static void watch_end(void *view, const struct conn *c, const struct verdict *v)
+{
+	struct watch_view *w = view;
+	struct session *s = w->t.s;
+	const struct conn *other = other_end(w, c);
+	uint64_t *told = told_slot(w, c->cookie);
+	struct buf *b;
+	struct line l;
+
+	if (c->cookie && *told == c->cookie) {
+		*told = 0;
+		if (!c->err && !(c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED)))
+			return;
+	}
+	if (other)
+		*told_slot(w, other->cookie) = other->cookie;
+	b = sink_begin(s->out);
+
+	text_base(&w->t, c->start_ns);
+	line_begin(&l, &w->t, b);
+	put_identity(&w->t, &l, c, other, v);
+	line_begin(&l, &w->t, b);
+	buf_fill(b, ' ', INDENT);
+	if (v->teardown == TD_ABORTED) {
+		put_failure(&l, c, v);
+	} else {
+		put_handshake(&l, c, other, v);
+		put_life(&l, c);
+		put_ending(&l, c, v);
+	}
+	line_end(&l);
+	sink_commit(s->out);
+	session_printed(s);
+}
+
+static void watch_tick(void *view, uint64_t now_ns)
+{
+	text_base(&((struct watch_view *)view)->t, now_ns);
+}
+
+static void watch_close(void *view)
+{
+	struct watch_view *v = view;
+
+	free(v->open);
+	free(v);
+}
+
+static const struct view_ops ops = {
+	.conn_end = watch_end,
+	.snapshot = watch_snapshot,
+	.snapshot_done = watch_snapshot_done,
+	.tick = watch_tick,
+};
+
+const struct view view_watch_text = {
+	.ops = &ops,
+	.open = watch_open,
+	.begin = watch_begin,
+	.close = watch_close,
+};
