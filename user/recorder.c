@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The recorder: taps a pipeline, fills frames, packs them, and hands them on.
+ *
+ * Always: a frame is closed when it is full and, by recorder_round(), when its first
+ * record is a second old; each file begins with all that is needed to read it alone.
+ * Never: changes the pipeline, or makes it wait.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/pipeline.h"
+#include "core/recording.h"
+#include "output/sink.h"
+#include "recorder_impl.h"
+#include "source/source.h"
+#include "source/zframe.h"
+
+enum { REASONS = 256 };
+
+static const uint64_t frame_age_ns = 1000000000;
+
+/* ---- frames --------------------------------------------------------------------- */
+
+static void recorder_fail(struct recorder *r, int err)
+{
+	if (!r->error)
+		fprintf(stderr, "tcptrail: %s: %s: the recording ends here\n", r->cfg.path,
+			strerror(-err));
+	r->error = err;
+}
+
+/* Packs `plain` and hands it to the file or the ring. */
+static void put_frame(struct recorder *r, const struct buf *plain, uint32_t records, bool to_ring)
+{
+	int err;
+
+	r->packed.len = 0;
+	err = plain->failed ? -ENOMEM
+			    : zframe_pack(r->z, &r->packed, plain->data, (uint32_t)plain->len);
+	if (err) {
+		recorder_fail(r, err);
+		return;
+	}
+	r->bytes += r->packed.len;
+	if (to_ring)
+		recorder_ring_put(r);
+	else if (!recorder_file_put(&r->file, &r->packed))
+		r->lost += records;
+}
+
+static void put_gap(struct recorder *r)
+{
+	const uint64_t gap[2] = {r->now_ns, r->lost};
+
+	if (!r->lost)
+		return;
+	record_put(&r->plain, REC_GAP, gap, sizeof(gap), NULL, 0);
+	r->in_plain++;
+	r->lost = 0;
+}
+
+static void close_frame(struct recorder *r)
+{
+	uint32_t records = r->in_plain;
+
+	if (!records || r->error)
+		return;
+	put_gap(r);
+	put_frame(r, &r->plain, r->in_plain, r->cfg.last_ns != 0);
+	r->plain.len = 0;
+	r->in_plain = 0;
+}
+
+/* Every record passes here. */
+static void put(struct recorder *r, enum record_type type, const void *fixed, uint32_t size,
+		const char *text)
+{
+	if (r->error)
+		return;
+	if (!r->in_plain)
+		r->plain_ns = r->now_ns;
+	record_put(&r->plain, type, fixed, size, text, text ? (uint32_t)strlen(text) + 1 : 0);
+	r->in_plain++;
+	r->records++;
+	if (r->plain.len >= RECORDING_PLAIN)
+		close_frame(r);
+}
+
+/* ---- the tap -------------------------------------------------------------------- */
+
+static void on_event(void *arg, const struct event *e)
+{
+	struct recorder *r = arg;
+
+	if (e->kind == EV_CLOCK)
+		r->clock = *e;
+	put(r, REC_EVENT, e, sizeof(*e), NULL);
+}
+
+static void on_cgroup(void *arg, uint64_t id, const char *path)
+{
+	struct recorder *r = arg;
+
+	if (strlen(path) >= RECORDING_TEXT - 64)
+		return;
+	if (r->cgroups.len < RECORDER_CGROUPS_BYTES)
+		record_put(&r->cgroups, REC_CGROUP, &id, sizeof(id), path,
+			   (uint32_t)strlen(path) + 1);
+	put(r, REC_CGROUP, &id, sizeof(id), path);
+}
+
+static void on_asked(void *arg, uint64_t cookie)
+{
+	put(arg, REC_ASKED, &cookie, sizeof(cookie), NULL);
+}
+
+static const struct pipeline_tap tap = {
+	.event = on_event,
+	.cgroup = on_cgroup,
+	.asked = on_asked,
+};
+
+/* ---- what a file begins with ------------------------------------------------------- */
+
+static void put_boot(struct buf *text)
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	char id[40] = "";
+
+	if (f && fgets(id, sizeof(id), f))
+		buf_printf(text, "boot=%.36s\n", id);
+	if (f)
+		fclose(f);
+}
+
+static void put_meta(struct recorder *r)
+{
+	struct buf text = {0};
+	struct utsname u;
+
+	buf_printf(&text, "tcptrail=%s\ncommand=%s\n", TCPTRAIL_VERSION, r->cfg.command);
+	if (!uname(&u)) {
+		buf_printf(&text, "kernel=%s %s\n", u.release, u.machine);
+		if (!r->cfg.no_hostname)
+			buf_printf(&text, "host=%s\n", u.nodename);
+	}
+	put_boot(&text);
+	buf_char(&text, '\0');
+	record_put(&r->preamble, REC_META, NULL, 0, text.data, (uint32_t)text.len);
+	buf_free(&text);
+}
+
+static void put_hooks(struct recorder *r, const struct source *src)
+{
+	for (unsigned i = 0; i < src->nhooks; i++) {
+		const struct hook_info *h = &src->hooks[i];
+		struct rec_hook fixed = {.error = h->error, .status = h->status, .full = h->full};
+		struct buf text = {0};
+
+		buf_str(&text, h->name);
+		buf_char(&text, '\0');
+		buf_str(&text, h->attach);
+		buf_char(&text, '\0');
+		buf_str(&text, h->shows);
+		buf_char(&text, '\0');
+		record_put(&r->preamble, REC_HOOK, &fixed, sizeof(fixed), text.data,
+			   (uint32_t)text.len);
+		buf_free(&text);
+	}
+}
+
+static void put_reasons(struct recorder *r, const struct source *src)
+{
+	const char *(*const names[])(const struct source *, unsigned) = {
+		[REASON_RST] = src->rst_reason,
+		[REASON_DROP] = src->drop_reason,
+	};
+
+	for (unsigned set = 0; set < REASON_SETS; set++) {
+		for (unsigned i = 0; names[set] && i < REASONS; i++) {
+			const char *name = names[set](src, i);
+			struct rec_reason fixed = {.which = set, .number = i};
+
+			if (name && *name)
+				record_put(&r->preamble, REC_REASON, &fixed, sizeof(fixed), name,
+					   (uint32_t)strlen(name) + 1);
+		}
+	}
+}
+
+static int64_t clock_offset(void)
+{
+	struct timespec real, mono;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	return (real.tv_sec - mono.tv_sec) * 1000000000LL + real.tv_nsec - mono.tv_nsec;
+}
+
+/* Head, preamble and what was told since: a file can be read alone. */
+static void begin_file(struct recorder *r)
+{
+	struct recording_head head;
+	struct buf bytes = {0}, plain = {0};
+
+	recording_head_fill(&head);
+	buf_put(&bytes, (const char *)&head, sizeof(head));
+	if (!recorder_file_put(&r->file, &bytes))
+		recorder_fail(r, -EIO);
+	buf_put(&plain, r->preamble.data, r->preamble.len);
+	if (r->clock.kind)
+		record_put(&plain, REC_EVENT, &r->clock, sizeof(r->clock), NULL, 0);
+	buf_put(&plain, r->cgroups.data, r->cgroups.len);
+	put_frame(r, &plain, 1, false);
+	buf_free(&bytes);
+	buf_free(&plain);
+	r->file.began_ns = r->now_ns;
+	r->files++;
+	r->began = true;
+}
+
+void recorder_begin(struct recorder *r, const struct source *src, struct pipeline *p,
+		    uint64_t started_ns, uint64_t interval_ns)
+{
+	struct rec_begin begin = {
+		.started_ns = started_ns,
+		.interval_ns = interval_ns,
+		.clock_offset_ns = clock_offset(),
+		.flags = (src->full_mode ? BEGIN_FULL_MODE : 0) |
+			 (r->cfg.filtered ? BEGIN_FILTERED : 0),
+	};
+
+	r->now_ns = started_ns;
+	put_meta(r);
+	put_hooks(r, src);
+	put_reasons(r, src);
+	record_put(&r->preamble, REC_BEGIN, &begin, sizeof(begin), NULL, 0);
+	if (!r->cfg.last_ns)
+		begin_file(r);
+	pipeline_set_tap(p, &tap, r);
+}
+
+/* ---- going round -------------------------------------------------------------------- */
+
+static void put_closed(struct recorder *r, uint64_t goes_on)
+{
+	struct buf plain = {0};
+
+	record_put_u64(&plain, REC_CLOSED, goes_on);
+	put_frame(r, &plain, 1, false);
+	buf_free(&plain);
+}
+
+static void rotate_if_due(struct recorder *r)
+{
+	const struct recorder_config *cfg = &r->cfg;
+	bool due = (cfg->rotate_bytes && r->file.bytes >= cfg->rotate_bytes) ||
+		   (cfg->rotate_ns && r->now_ns - r->file.began_ns >= cfg->rotate_ns);
+	int err;
+
+	if (!due || cfg->last_ns || r->error)
+		return;
+	close_frame(r);
+	put_closed(r, 1);
+	err = recorder_file_rotate(&r->file, cfg->keep);
+	if (err)
+		recorder_fail(r, err);
+	else
+		begin_file(r);
+}
+
+void recorder_round(struct recorder *r, uint64_t now_ns)
+{
+	int err;
+
+	r->now_ns = now_ns;
+	put(r, REC_ROUND, &now_ns, sizeof(now_ns), NULL);
+	if (r->in_plain && now_ns - r->plain_ns >= frame_age_ns)
+		close_frame(r);
+	rotate_if_due(r);
+	if (r->error || !r->file.sink)
+		return;
+	err = sink_flush(r->file.sink);
+	if (err)
+		recorder_fail(r, err);
+}
+
+void recorder_interval(struct recorder *r, uint64_t now_ns)
+{
+	put(r, REC_INTERVAL, &now_ns, sizeof(now_ns), NULL);
+}
+
+void recorder_stats(struct recorder *r, const struct stats *st)
+{
+	const struct rec_stats rec = {
+		.bpf_ns = st->bpf_ns,
+		.bpf_runs = st->bpf_runs,
+		.wakeups = st->wakeups,
+		.user_cpu_ns = st->user_cpu_ns,
+		.output_slow = st->lost[LOSS_OUTPUT_SLOW],
+		.malformed = st->lost[LOSS_MALFORMED],
+		.hooks_attached = st->hooks_attached,
+		.hooks_missing = st->hooks_missing,
+		.full_mode = st->full_mode,
+	};
+
+	put(r, REC_STATS, &rec, sizeof(rec), NULL);
+}
+
+void recorder_finish(struct recorder *r, uint64_t now_ns)
+{
+	r->now_ns = now_ns;
+	put(r, REC_FINISH, &now_ns, sizeof(now_ns), NULL);
+}
+
+int recorder_keep(struct recorder *r, uint64_t now_ns, const char *why)
+{
+	char msg[256];
+	int err;
+
+	r->now_ns = now_ns;
+	close_frame(r);
+	err = r->kept ? recorder_file_rotate(&r->file, r->cfg.keep)
+		      : recorder_file_open(&r->file, r->cfg.path, msg, sizeof(msg));
+	if (err) {
+		fprintf(stderr, "tcptrail: %s: %s\n", r->cfg.path, strerror(-err));
+		return err;
+	}
+	begin_file(r);
+	for (unsigned i = 0; i < r->nframes; i++) {
+		const struct kept_frame *k =
+			&r->frames[(r->first + i) % RECORDER_FRAMES];
+		const struct buf frame = {.data = k->data, .len = k->size};
+
+		recorder_file_put(&r->file, &frame);
+	}
+	put_closed(r, 0);
+	recorder_file_close(&r->file);
+	r->kept++;
+	fprintf(stderr, "tcptrail: %s: kept the last %.1f s (%s)\n", r->cfg.path,
+		r->nframes ? (double)(now_ns - r->frames[r->first].ts_ns) / 1e9 : 0, why);
+	return 0;
+}
+
+/* ---- opening and closing -------------------------------------------------------------- */
+
+int recorder_open(struct recorder **out, const struct recorder_config *cfg, char *msg,
+		  size_t msg_len)
+{
+	struct recorder *r = calloc(1, sizeof(*r));
+	int err = -ENOMEM;
+
+	if (!r)
+		return err;
+	r->cfg = *cfg;
+	r->file.fd = -1;
+	r->z = zframe_new();
+	if (r->z)
+		err = cfg->last_ns ? recorder_ring_new(r)
+				   : recorder_file_open(&r->file, cfg->path, msg, msg_len);
+	if (err)
+		recorder_close(r);
+	else
+		*out = r;
+	return err;
+}
+
+void recorder_close(struct recorder *r)
+{
+	if (!r)
+		return;
+	if (r->file.sink && r->files) {
+		close_frame(r);
+		put_closed(r, 0);
+	}
+	recorder_file_close(&r->file);
+	recorder_ring_free(r);
+	zframe_free(r->z);
+	buf_free(&r->preamble);
+	buf_free(&r->cgroups);
+	buf_free(&r->plain);
+	buf_free(&r->packed);
+	free(r);
+}
+
+bool recorder_began(struct recorder *r)
+{
+	bool began = r->began;
+
+	r->began = false;
+	return began;
+}
+
+int recorder_error(const struct recorder *r)
+{
+	return r->error;
+}
+
+void recorder_notice(const struct recorder *r)
+{
+	struct buf b = {0};
+
+	if (r->cfg.last_ns)
+		return;
+	buf_str(&b, "tcptrail: ");
+	buf_safe(&b, r->cfg.path, 512);
+	buf_str(&b, ": ");
+	buf_u64(&b, r->records);
+	buf_str(&b, " records, ");
+	buf_bytes(&b, r->bytes);
+	buf_char(&b, '\n');
+	fwrite(b.data, 1, b.len, stderr);
+	buf_free(&b);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The recorder's inside, shared by recorder*.c and nobody else.
+ */
+#ifndef TCPTRAIL_RECORDER_IMPL_H
+#define TCPTRAIL_RECORDER_IMPL_H
+
+#include "core/buf.h"
+#include "event.h"
+#include "recorder.h"
+
+struct sink;
+struct zframe;
+
+enum {
+	RECORDER_FRAMES = 16384,           /* of the flight recorder's ring */
+	RECORDER_RING_BYTES = 256 << 20,
+	RECORDER_CGROUPS_BYTES = 1 << 20,  /* of paths that are told again in each file */
+};
+
+/* Where frames go (recorder_file.c). */
+struct recorder_file {
+	char path[4096];
+	int fd;
+	struct sink *sink;
+	uint64_t bytes;       /* handed to it */
+	uint64_t began_ns;    /* 0: nothing in it yet */
+	unsigned next_number; /* of the next one that is rotated away */
+};
+
+/* A frame of the flight recorder's ring. */
+struct kept_frame {
+	char *data;
+	uint32_t size;
+	uint64_t ts_ns;
+};
+
+struct recorder {
+	struct recorder_config cfg;
+	struct recorder_file file;
+	struct zframe *z;
+	struct buf preamble;     /* plain records: what each file begins with */
+	struct buf cgroups;      /* ... and the paths told so far */
+	struct event clock;      /* ... and the newest EV_CLOCK */
+	struct buf plain;        /* the frame that is being filled */
+	uint32_t in_plain;       /* records in it */
+	uint64_t plain_ns;       /* when its first record came */
+	struct buf packed;
+	uint64_t now_ns, lost;   /* records that are to be told as a gap */
+	uint64_t records, bytes, files;
+	int error;
+	bool began, finished;
+	/* the ring: frames[(first + i) % RECORDER_FRAMES] */
+	struct kept_frame *frames;
+	unsigned first, nframes;
+	uint64_t ring_bytes;
+	unsigned kept;
+};
+
+/* recorder_file.c */
+int recorder_file_open(struct recorder_file *f, const char *path, char *msg, size_t msg_len);
+/* Moves the file to the next free number and begins it anew; forgets those beyond keep. */
+int recorder_file_rotate(struct recorder_file *f, unsigned keep);
+void recorder_file_close(struct recorder_file *f);
+/* false: it had to be dropped (the reader is slow). */
+bool recorder_file_put(struct recorder_file *f, const struct buf *bytes);
+
+/* recorder_ring.c */
+int recorder_ring_new(struct recorder *r);
+void recorder_ring_free(struct recorder *r);
+void recorder_ring_put(struct recorder *r);
+
+#endif

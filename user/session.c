@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One run, the same for every command that traces: open the sink, the pipeline, the
+ * view and the source; go round until a signal, the duration, the count or the end
+ * of the stream; then detach, drain what the kernel had still seen, settle, and say
+ * what was lost.
+ *
+ * Always: signals arrive by a descriptor, between two rounds, so nothing is cut in
+ * the middle. A round waits at most ROUND_MS, because the kernel side wakes nobody
+ * for a lone event.
+ *
+ * Never: waits for the reader of stdout while tracing; at the end, for a reader that
+ * takes nothing, longer than DRAIN_MS.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "confine.h"
+#include "core/filter.h"
+#include "recorder.h"
+#include "session_impl.h"
+
+enum {
+	ROUND_MS = 50,
+	DRAIN_STEP_MS = 100,
+	DRAIN_MS = 2000,      /* without progress */
+	DRAIN_ALL_MS = 30000, /* with it */
+	SINK_REPLAY = 64 << 20,
+};
+
+static const uint64_t NS_PER_S = 1000000000;
+
+uint64_t run_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- the view behind the count ------------------------------------------------- */
+
+static bool session_enough(const struct session *s)
+{
+	return s->o->count && s->records >= s->o->count;
+}
+
+/* Does the view still want to hear? */
+static bool run_takes(struct run *r)
+{
+	if (session_enough(&r->s))
+		return false;
+	if (r->o->nfrom)
+		replay_make_room(r);
+	return true;
+}
+
+static void forward_change(void *arg, const struct conn *c, const struct change *ch)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->change(r->state, c, ch);
+}
+
+static void forward_conn_end(void *arg, const struct conn *c, const struct verdict *v)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->conn_end(r->state, c, v);
+}
+
+static void forward_snapshot(void *arg, const struct conn *c)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->snapshot(r->state, c);
+}
+
+static void forward_snapshot_done(void *arg)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->snapshot_done(r->state);
+}
+
+static void forward_tick(void *arg, uint64_t now_ns)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->tick(r->state, now_ns);
+}
+
+/* A member that the view does not have stays NULL: the pipeline then skips the work. */
+static void run_forward(struct run *r)
+{
+	const struct view_ops *ops = r->view->ops;
+
+	r->ops = (struct view_ops){
+		.change = ops->change ? forward_change : NULL,
+		.conn_end = ops->conn_end ? forward_conn_end : NULL,
+		.snapshot = ops->snapshot ? forward_snapshot : NULL,
+		.snapshot_done = ops->snapshot_done ? forward_snapshot_done : NULL,
+		.tick = ops->tick ? forward_tick : NULL,
+	};
+}
+
+void session_printed(struct session *s)
+{
+	s->records++;
+	if (session_enough(s)) {
+		s->stop = true;
+		sink_mute(s->out);
+	}
+}
+
+void session_keep(struct session *s, const char *why)
+{
+	struct run *r = (struct run *)s; /* its first member */
+
+	if (r->recorder && r->o->last_s > 0)
+		recorder_keep(r->recorder, run_now(), why);
+}
+
+uint64_t session_realtime(const struct session *s, uint64_t mono_ns)
+{
+	return mono_ns + (uint64_t)pipeline_clock_offset(s->p);
+}
+
+/* ---- opening ------------------------------------------------------------------- */
+
+static int run_signals(struct run *r)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	if (r->o->last_s > 0)
+		sigaddset(&set, SIGUSR2);
+	signal(SIGPIPE, SIG_IGN); /* EPIPE says it where it happens */
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	r->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return r->signal_fd < 0 ? -errno : 0;
+}
+
+/* What others than the view ask the FILTER for it. */
+static const struct filter *run_filter(const struct run *r)
+{
+	return r->view->own_filter ? NULL : r->o->filter;
+}
+
+/* Does (or did, when it was recorded) the kernel leave out what the filter does not want? */
+static bool kernel_filters(const struct run *r)
+{
+	return !r->o->nfrom || r->s.source->replay->filtered;
+}
+
+static int run_open_view(struct run *r)
+{
+	struct pipeline_config cfg = {
+		.max_connections = r->o->max_connections,
+		.until_reaped = r->o->until_reaped,
+		.emit_open = r->o->open || r->view->open_conns,
+		.want_steps = r->view->steps,
+		.filter = run_filter(r),
+		.kernel_filter = run_filter(r) && kernel_filters(r) ? &r->kernel : NULL,
+	};
+
+	run_forward(r);
+	r->s.out = sink_new(STDOUT_FILENO, r->o->nfrom ? SINK_REPLAY : 0);
+	if (!r->s.out)
+		return -ENOMEM;
+	r->s.p = pipeline_new(&cfg, &r->ops, r);
+	if (!r->s.p)
+		return -ENOMEM;
+	r->state = r->view->open(&r->s);
+	return r->state ? 0 : -ENOMEM;
+}
+
+static int run_open_source(struct run *r, char *msg, size_t msg_len)
+{
+	const struct options *o = r->o;
+	struct source_config cfg = {
+		.ring_bytes = o->buffer_bytes,
+		.mode = o->mode,
+		.child_syn_recv = r->view->child_syn_recv,
+		.snapshot = !o->no_snapshot && !r->view->no_snapshot,
+		.segments = r->view->segments,
+		.accept_wait = o->accept_wait,
+		.snapshot_only = r->view->snapshot_only,
+		.whole_host = r->view->whole_host,
+		.destroy = r->view->destroy,
+		.meter = o->verbose,
+		.verbose = o->verbose,
+		.filter = run_filter(r) ? &r->kernel : NULL,
+	};
+
+	return source_live_open(&r->s.source, &cfg, msg, msg_len);
+}
+
+/* Before the source is, which gives the privileges away. */
+static int run_open_recorder(struct run *r, char *msg, size_t msg_len)
+{
+	const struct options *o = r->o;
+	struct recorder_config cfg = {
+		.path = o->record,
+		.command = o->command->name,
+		.no_hostname = o->no_hostname,
+		.filtered = run_filter(r) != NULL,
+		.rotate_bytes = o->rotate_bytes,
+		.rotate_ns = (uint64_t)(o->rotate_s * 1e9),
+		.keep = (unsigned)o->keep,
+		.last_ns = (uint64_t)(o->last_s * 1e9),
+	};
+
+	return o->record ? recorder_open(&r->recorder, &cfg, msg, msg_len) : 0;
+}
+
+/* A recording says what its filter was before the pipeline is made; the live source wants to be
+ * the last. */
+static int run_open(struct run *r, char *msg, size_t msg_len)
+{
+	int err;
+
+	r->s.o = r->o;
+	filter_kernel_part(r->o->filter, &r->kernel);
+	err = r->o->nfrom ? replay_open(r, msg, msg_len) : run_open_recorder(r, msg, msg_len);
+	if (!err)
+		err = run_open_view(r);
+	if (!err && !r->o->nfrom)
+		err = run_open_source(r, msg, msg_len);
+	if (!err)
+		err = confine_enter(r->o->record || r->o->serve.textfile, msg, msg_len);
+	return err;
+}
+
+static void run_begin(struct run *r)
+{
+	double interval = r->o->interval_s > 0 ? r->o->interval_s : r->view->interval_s;
+	const struct replay_info *replay = r->s.source->replay;
+
+	r->started_ns = replay ? replay->started_ns : run_now();
+	if (r->o->duration_s > 0)
+		r->ends_ns = r->started_ns + (uint64_t)(r->o->duration_s * 1e9);
+	if (r->view->interval && interval > 0) {
+		r->interval_ns = (uint64_t)(interval * 1e9);
+		r->next_interval_ns = r->started_ns + r->interval_ns;
+	}
+	if (r->o->resolve && r->o->format == OUT_TEXT)
+		r->s.names = resolver_new();
+	if (!r->view->quiet && !replay)
+		notice_hooks(&r->s);
+	if (r->recorder)
+		recorder_begin(r->recorder, r->s.source, r->s.p, r->started_ns, r->interval_ns);
+	if (r->view->begin)
+		r->view->begin(r->state);
+	if (!r->view->quiet && !replay)
+		notice_tracing();
+}
+
+/* ---- going round --------------------------------------------------------------- */
+
+void run_refresh_stats(struct run *r)
+{
+	struct stats *st = pipeline_stats_mut(r->s.p);
+	struct rusage ru;
+
+	if (r->s.source && r->s.source->ops->stats)
+		r->s.source->ops->stats(r->s.source, r->s.p);
+	if (r->o->nfrom)
+		return; /* what the recording says of itself, not what reading it cost */
+	st->lost[LOSS_OUTPUT_SLOW] = sink_lost(r->s.out);
+	if (!getrusage(RUSAGE_SELF, &ru))
+		st->user_cpu_ns = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * NS_PER_S +
+				  (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000;
+	if (r->recorder)
+		recorder_stats(r->recorder, st);
+}
+
+/* A reader that is gone ends the run; anything else that stdout says is a failure. */
+void run_flush(struct run *r)
+{
+	int err = sink_flush(r->s.out);
+
+	if (!err)
+		return;
+	r->s.stop = true;
+	if (err == -EPIPE)
+		r->reader_gone = true;
+	else
+		r->error = err;
+}
+
+/* SIGUSR1 prints the table, SIGUSR2 writes what --last holds; the others end the run. Returns true when one of them came. */
+bool run_read_signals(struct run *r)
+{
+	struct signalfd_siginfo info;
+	bool end = false;
+
+	while (read(r->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR2) {
+			session_keep(&r->s, "SIGUSR2");
+			continue;
+		}
+		if (info.ssi_signo != SIGUSR1) {
+			end = true;
+			continue;
+		}
+		run_refresh_stats(r);
+		if (r->view->status)
+			r->view->status(r->state);
+		else
+			notice_states(&r->s);
+	}
+	return end;
+}
+
+static int run_wait_ms(const struct run *r)
+{
+	uint64_t now = run_now(), until = now + ROUND_MS * 1000000ULL;
+
+	if (r->ends_ns && r->ends_ns < until)
+		until = r->ends_ns;
+	if (r->next_interval_ns && r->next_interval_ns < until)
+		until = r->next_interval_ns;
+	return until > now ? (int)((until - now + 999999) / 1000000) : 0;
+}
+
+static void run_wait(struct run *r)
+{
+	struct source *src = r->s.source;
+	struct pollfd fds[4] = {
+		{ .fd = r->signal_fd, .events = POLLIN },
+		{ .fd = src->ops->fd ? src->ops->fd(src) : -1, .events = POLLIN },
+		{ .fd = sink_waits(r->s.out) ? sink_fd(r->s.out) : -1,
+		  .events = sink_pending(r->s.out) ? POLLOUT : 0 },
+		{ .fd = r->view->fd ? r->view->fd(r->state) : -1, .events = POLLIN },
+	};
+
+	if (poll(fds, 4, run_wait_ms(r)) <= 0)
+		return;
+	if (fds[0].revents && run_read_signals(r))
+		r->s.stop = true;
+	if (fds[2].revents & (POLLERR | POLLHUP)) {
+		r->reader_gone = true;
+		r->s.stop = true;
+	}
+}
+
+void run_intervals(struct run *r, uint64_t now)
+{
+	struct source *src = r->s.source;
+
+	if (!r->next_interval_ns || now < r->next_interval_ns || r->s.stop)
+		return;
+	/* Late rounds are not caught up with. */
+	r->next_interval_ns += r->interval_ns;
+	if (r->next_interval_ns <= now)
+		r->next_interval_ns = now + r->interval_ns;
+	if (r->view->resnapshot && src->ops->snapshot)
+		src->ops->snapshot(src, r->s.p);
+	run_refresh_stats(r);
+	if (r->recorder)
+		recorder_interval(r->recorder, now);
+	r->view->interval(r->state);
+}
+
+static int run_loop(struct run *r)
+{
+	struct source *src = r->s.source;
+
+	while (!r->s.stop) {
+		uint64_t now;
+		int n;
+
+		run_wait(r);
+		n = src->ops->poll(src, r->s.p, 0);
+		if (n == -ENODATA)
+			break;
+		if (n < 0 && n != -EINTR && n != -EAGAIN)
+			return n;
+		now = run_now();
+		if (r->recorder)
+			recorder_round(r->recorder, now);
+		run_intervals(r, now);
+		if (r->view->turn)
+			r->view->turn(r->state);
+		run_flush(r);
+		if (r->ends_ns && now >= r->ends_ns)
+			break;
+	}
+	return 0;
+}
+
+/* ---- the end ------------------------------------------------------------------- */
+
+/* A reader that is only slow gets all; one that is stuck, or a second signal, ends it. */
+static void run_drain_stdout(struct run *r)
+{
+	int idle_ms = 0, err = -ETIMEDOUT;
+	uint64_t left = sink_queued(r->s.out);
+
+	for (int ms = 0; ms < DRAIN_ALL_MS && idle_ms < DRAIN_MS; ms += DRAIN_STEP_MS) {
+		err = sink_drain(r->s.out, DRAIN_STEP_MS);
+		if (err != -ETIMEDOUT || run_read_signals(r))
+			break;
+		idle_ms = sink_queued(r->s.out) < left ? 0 : idle_ms + DRAIN_STEP_MS;
+		left = sink_queued(r->s.out);
+	}
+	if (err == -EPIPE)
+		r->reader_gone = true;
+	else if (err && err != -ETIMEDOUT)
+		r->error = err;
+	sink_abandon(r->s.out);
+}
+
+static void run_finish(struct run *r)
+{
+	struct source *src = r->s.source;
+	uint64_t now, ran_ns;
+
+	if (src->ops->drain && !r->reader_gone && !(src->replay && r->s.stop))
+		src->ops->drain(src, r->s.p);
+	now = !src->replay ? run_now() : src->replay->end_ns ? src->replay->end_ns :
+							       pipeline_now(r->s.p);
+	ran_ns = now > r->started_ns ? now - r->started_ns : 0;
+	if (r->recorder)
+		recorder_finish(r->recorder, now);
+	pipeline_finish(r->s.p, now);
+	run_refresh_stats(r);
+	if (r->view->finish)
+		r->view->finish(r->state);
+	if (!r->reader_gone && !r->error)
+		run_drain_stdout(r);
+	run_refresh_stats(r);
+	if (r->error)
+		notice_error("stdout", r->error);
+	if (!r->reader_gone && !r->view->quiet)
+		notice_summary(&r->s, ran_ns);
+	if (r->recorder && !r->view->quiet)
+		recorder_notice(r->recorder);
+}
+
+static void run_close(struct run *r)
+{
+	recorder_close(r->recorder);
+	if (r->s.source)
+		r->s.source->ops->close(r->s.source);
+	if (r->state && r->view->close)
+		r->view->close(r->state);
+	resolver_free(r->s.names);
+	pipeline_free(r->s.p);
+	sink_free(r->s.out);
+	if (r->signal_fd >= 0)
+		close(r->signal_fd);
+}
+
+int session_run(const struct options *o, const struct view *view)
+{
+	struct run r = { .o = o, .view = view, .signal_fd = -1 };
+	char msg[256] = "";
+	int status = 2, err;
+
+	err = run_signals(&r);
+	if (!err)
+		err = run_open(&r, msg, sizeof(msg));
+	if (err) {
+		notice_error(msg[0] ? msg : "start", msg[0] ? 0 : err);
+		goto out;
+	}
+	run_begin(&r);
+	err = o->nfrom ? replay_loop(&r) : run_loop(&r);
+	if (err && !o->nfrom)
+		notice_error("tracer", err);
+	run_finish(&r);
+	if (o->nfrom && r.s.source->replay->error[0]) {
+		notice_error(r.s.source->replay->error, 0);
+		err = -EBADMSG;
+	}
+	status = err || r.error || (r.recorder && recorder_error(r.recorder)) ? 2 : r.s.status;
+out:
+	run_close(&r);
+	return status;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a run says about itself on stderr: which hooks it has, that it is tracing,
+ * what it saw and lost. One line for each thing that somebody may have to know;
+ * everything else only with -v.
+ *
+ * Scripts wait for "tcptrail: tracing": that line is exactly this, once, and after
+ * everything else that is said at the start.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/words.h"
+#include "session_impl.h"
+
+void notice_error(const char *what, int err)
+{
+	struct buf b = { 0 };
+
+	buf_str(&b, "tcptrail: ");
+	buf_safe(&b, what, 512);
+	if (err)
+		buf_printf(&b, ": %s", strerror(-err));
+	buf_char(&b, '\n');
+	fwrite(b.data, 1, b.len, stderr);
+	buf_free(&b);
+}
+
+void notice_tracing(void)
+{
+	fputs("tcptrail: tracing\n", stderr);
+}
+
+/* ---- hooks --------------------------------------------------------------------- */
+
+static bool hook_missing(const struct hook_info *h)
+{
+	return h->status == HOOK_ABSENT || h->status == HOOK_REFUSED;
+}
+
+static void notice_each_hook(const struct source *src)
+{
+	for (unsigned i = 0; i < src->nhooks; i++) {
+		const struct hook_info *h = &src->hooks[i];
+
+		fprintf(stderr, "tcptrail: hook %-44s ", h->attach);
+		if (h->status == HOOK_REFUSED)
+			fprintf(stderr, "refused (%s)", strerror(-h->error));
+		else
+			fputs(h->status == HOOK_ATTACHED ? "attached" :
+			      h->status == HOOK_OFF	 ? "not asked for" :
+							   "not in this kernel",
+			      stderr);
+		fprintf(stderr, ": %s\n", h->shows);
+	}
+}
+
+/* Base mode is right on its own; say once why it is base and what that means. */
+static void notice_base_mode(const struct source *src)
+{
+	const struct hook_info *refused = NULL;
+
+	for (unsigned i = 0; i < src->nhooks && !refused; i++)
+		if (src->hooks[i].full && src->hooks[i].status == HOOK_REFUSED)
+			refused = &src->hooks[i];
+	if (refused)
+		fprintf(stderr, "tcptrail: base mode: this kernel refuses %.*s (%s)",
+			(int)strcspn(refused->attach, "/"), refused->attach,
+			strerror(-refused->error));
+	else
+		fputs("tcptrail: base mode: this kernel has none of full mode's hooks", stderr);
+	fputs("; request socks and the end of TIME-WAIT are unseen\n", stderr);
+}
+
+/* Hooks of the mode that we are in and that are not there, in one line. */
+static void notice_missing_hooks(const struct source *src)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < src->nhooks; i++) {
+		const struct hook_info *h = &src->hooks[i];
+
+		if (!hook_missing(h) || (h->full && !src->full_mode))
+			continue;
+		fprintf(stderr, n++ ? ", %s" : "tcptrail: not on this kernel, and unseen: %s",
+			h->shows);
+	}
+	if (n)
+		fputc('\n', stderr);
+}
+
+void notice_hooks(const struct session *s)
+{
+	const struct source *src = s->source;
+
+	if (s->o->verbose)
+		notice_each_hook(src);
+	if (!src->full_mode && s->o->mode != MODE_BASE)
+		notice_base_mode(src);
+	if (!s->o->verbose)
+		notice_missing_hooks(src);
+}
+
+/* ---- counts -------------------------------------------------------------------- */
+
+void notice_states(const struct session *s)
+{
+	const struct stats *st = pipeline_stats(s->p);
+
+	fputs("STATE         SOCKETS\n", stderr);
+	for (unsigned i = ST_NONE + 1; i < ST_COUNT; i++)
+		if (st->now_in_state[i] && i != ST_CLOSED)
+			fprintf(stderr, "%-12s %8u\n", word_state_ss(i), st->now_in_state[i]);
+}
+
+static void put_lost(struct buf *b, const struct stats *st)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LOSS_REASONS; i++) {
+		if (!st->lost[i])
+			continue;
+		buf_str(b, n++ ? ", " : "; lost: ");
+		buf_u64(b, st->lost[i]);
+		buf_char(b, ' ');
+		for (const char *w = word_loss(i); *w; w++)
+			buf_char(b, *w == '_' ? ' ' : *w);
+	}
+	if (!n)
+		buf_str(b, "; nothing lost");
+}
+
+static void put_count(struct buf *b, uint64_t n, const char *what)
+{
+	buf_u64(b, n);
+	buf_printf(b, " %s%s", what, n == 1 ? "" : "s");
+}
+
+void notice_summary(const struct session *s, uint64_t ran_ns)
+{
+	const struct stats *st = pipeline_stats(s->p);
+	struct buf b = { 0 };
+
+	buf_str(&b, "tcptrail: ");
+	put_count(&b, st->events, "event");
+	buf_str(&b, " (");
+	buf_bytes(&b, st->bytes);
+	buf_str(&b, "), ");
+	put_count(&b, st->connections_closed, "connection");
+	buf_str(&b, " ended, in ");
+	buf_duration(&b, ran_ns);
+	put_lost(&b, st);
+	if (st->hooks_missing) {
+		buf_str(&b, "; ");
+		put_count(&b, st->hooks_missing, "hook");
+		buf_str(&b, " missing");
+	}
+	buf_char(&b, '\n');
+	if (s->o->verbose) {
+		buf_str(&b, "tcptrail: cost: ");
+		buf_u64(&b, st->bpf_runs ? st->bpf_ns / st->bpf_runs : 0);
+		buf_str(&b, " ns a BPF run, ");
+		put_count(&b, st->bpf_runs, "run");
+		buf_str(&b, ", user space ");
+		buf_duration(&b, st->user_cpu_ns);
+		buf_str(&b, " CPU, ");
+		put_count(&b, st->wakeups, "wake-up");
+		buf_char(&b, '\n');
+	}
+	fwrite(b.data, 1, b.len, stderr);
+	buf_free(&b);
+}

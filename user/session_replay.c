@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A run over files: the same view, with the stream's time in the place of the clock.
+ *
+ * Always: what a view is asked to do by time, it is asked at the places of the stream
+ * where the live run asked it, if it was the same view, else by the stream's own
+ * rounds; stdout is waited for, so nothing is lost. Never: the clock is read, but for
+ * --speed, which only waits.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "session_impl.h"
+
+enum { STEP_MS = 100, QUEUE_HIGH = 1 << 20 };
+
+int replay_open(struct run *r, char *msg, size_t msg_len)
+{
+	const struct options *o = r->o;
+	int err;
+
+	if (r->view->destroy) {
+		snprintf(msg, msg_len,
+			 "--kill: expected without --from: a recording has no sockets");
+		return -EINVAL;
+	}
+	err = source_from_open(&r->s.source, o->from, o->nfrom, msg, msg_len);
+	if (!err)
+		r->s.at_end = strcmp(r->s.source->replay->command, o->command->name) != 0;
+	return err;
+}
+
+/* A signal ends it; so does a reader that is gone. */
+static void replay_wait(struct run *r, int timeout_ms)
+{
+	struct pollfd fds[2] = {
+		{ .fd = r->signal_fd, .events = POLLIN },
+		{ .fd = sink_waits(r->s.out) ? sink_fd(r->s.out) : -1,
+		  .events = sink_pending(r->s.out) ? POLLOUT : 0 },
+	};
+
+	if (poll(fds, 2, timeout_ms) <= 0)
+		return;
+	if (fds[0].revents && run_read_signals(r))
+		r->s.stop = true;
+	if (fds[1].revents & (POLLERR | POLLHUP)) {
+		r->reader_gone = true;
+		r->s.stop = true;
+	}
+}
+
+void replay_make_room(struct run *r)
+{
+	while (sink_queued(r->s.out) > QUEUE_HIGH && !r->s.stop) {
+		run_flush(r);
+		if (sink_queued(r->s.out) > QUEUE_HIGH && !r->s.stop)
+			replay_wait(r, STEP_MS);
+	}
+}
+
+/* With --speed: until the stream's time has come. */
+static void replay_pace(struct run *r, uint64_t wall_began_ns, uint64_t now_ns)
+{
+	uint64_t ran_ns = now_ns > r->started_ns ? now_ns - r->started_ns : 0;
+	uint64_t due_ns;
+
+	if (r->o->speed <= 0)
+		return;
+	due_ns = wall_began_ns + (uint64_t)((double)ran_ns / r->o->speed);
+	while (!r->s.stop && run_now() < due_ns) {
+		uint64_t left_ms = (due_ns - run_now() + 999999) / 1000000;
+
+		run_flush(r);
+		replay_wait(r, left_ms < STEP_MS ? (int)left_ms : STEP_MS);
+	}
+}
+
+/* Returns true when -d is reached. */
+static bool replay_round(struct run *r, uint64_t began_ns, bool marked)
+{
+	const struct replay_info *info = r->s.source->replay;
+	uint64_t now = info->no_rounds ? pipeline_now(r->s.p) : info->now_ns;
+
+	replay_pace(r, began_ns, now);
+	if (!marked)
+		run_intervals(r, now);
+	return r->ends_ns && now >= r->ends_ns;
+}
+
+int replay_loop(struct run *r)
+{
+	struct source *src = r->s.source;
+	const struct replay_info *info = src->replay;
+	bool marked = r->interval_ns && r->interval_ns == info->interval_ns, ending = false;
+	uint64_t began_ns = run_now();
+
+	while (!r->s.stop) {
+		int n = src->ops->poll(src, r->s.p, 0);
+
+		if (n == -ENODATA)
+			return 0;
+		if (n < 0)
+			return n;
+		/* After its last round the live run still read what there was. */
+		if (ending && info->at == REPLAY_ROUND)
+			return 0;
+		if (info->at == REPLAY_ROUND || info->no_rounds)
+			ending = replay_round(r, began_ns, marked);
+		if (ending && info->no_rounds)
+			return 0;
+		if (info->at == REPLAY_INTERVAL && marked && !r->s.stop)
+			r->view->interval(r->state);
+		run_flush(r);
+		replay_wait(r, 0);
+		replay_make_room(r);
+	}
+	return 0;
+}
