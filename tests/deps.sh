@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing of what building (--build) or testing (--test: more) needs, on
+# Debian and its kin. Nothing missing: nothing happens, no network is touched. Changes
+# nothing but packages.
+#   tests/deps.sh [--build|--test] [--list]
+set -eu
+
+build="gcc make clang llvm libc6-dev libbpf-dev libelf-dev libpcap-dev zlib1g-dev libzstd-dev libcap-ng-dev libseccomp-dev
+libmd-dev libmicrohttpd-dev pkg-config bpftool"
+test="git libcmocka-dev python3 python3-jsonschema jq iproute2 nftables tcpdump tshark valgrind
+shellcheck clang-format clang-tidy cppcheck qemu-system-x86 busybox-static cpio kmod xz-utils
+zstd libbpf-tools mandoc procps systemd openssl chromium"
+
+wanted=$build
+list=
+for arg in "$@"; do
+	case $arg in
+	--build) ;;
+	--test) wanted="$build $test" ;;
+	--list) list=1 ;;
+	*)
+		echo "deps: unknown option '$arg' (--build, --test, --list)" >&2
+		exit 2
+		;;
+	esac
+done
+
+# clang's sanitizer and fuzzer run-time is a package of its own, named by its version
+runtime() {
+	local major
+	major=$(clang -dumpversion 2>/dev/null || apt-cache depends clang 2>/dev/null |
+		sed -n 's/.*Depends: clang-\([0-9]*\).*/\1/p' | head -n 1)
+	echo "libclang-rt-${major%%.*}-dev"
+}
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+	echo "deps: not a Debian-like system; install by hand what these Debian packages hold:" >&2
+	echo "$wanted" >&2
+	exit 0
+fi
+
+installed() {
+	dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+missing() {
+	local package
+	for package in $wanted; do
+		installed "$package" || echo "$package"
+	done
+	case " $wanted " in
+	*" clang-tidy "*) package=$(runtime) && { installed "$package" || echo "$package"; } ;;
+	esac
+}
+
+need=$(missing)
+if [ -n "$list" ]; then
+	[ -z "$need" ] || echo "$need"
+	exit 0
+fi
+[ -n "$need" ] || exit 0
+need=${need//$'\n'/ }
+if [ "$(id -u)" != 0 ]; then
+	echo "deps: missing: $need" >&2
+	echo "deps: install as root: sudo apt-get install --no-install-recommends $need" >&2
+	exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+echo "deps: installing $need"
+install() {
+	# shellcheck disable=SC2086
+	apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $need >/dev/null
+}
+# What apt knows may be old or nothing: one update, one more try.
+install 2>/dev/null || { apt-get update -qq && install; }
+left=$(missing)
+if [ -n "$left" ]; then
+	echo "deps: still missing: $left" >&2
+	exit 1
+fi

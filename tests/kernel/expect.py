@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tracer must say of each end that the scenario program makes.
+
+Written from the interface's definitions and RFC 9293, never from what a tracer printed.
+A row is one end of one connection: EXPECT[scenario][conn][role] (conn "main" where there
+is only one). Beyond its row, checks.py holds every end to the scenario's own truth: the
+addresses, cookie, namespace, pid, exact bytes, ISNs, FIN sequence numbers and options.
+
+Times are never expected. Where base mode cannot see what full mode does, Mode() says so.
+"""
+
+
+class OneOf:
+    def __init__(self, *values):
+        self.values = values
+
+    def holds(self, got):
+        return got in self.values
+
+    def __repr__(self):
+        return " or ".join(map(repr, self.values))
+
+
+class AtLeast:
+    def __init__(self, least):
+        self.least = least
+
+    def holds(self, got):
+        return isinstance(got, int) and got >= self.least
+
+    def __repr__(self):
+        return f"at least {self.least}"
+
+
+class Present:
+    def holds(self, got):
+        return got is not None
+
+    def __repr__(self):
+        return "present"
+
+
+class Absent:
+    def holds(self, got):
+        return got is None
+
+    def __repr__(self):
+        return "absent"
+
+
+class Anything:
+    """Base mode cannot know."""
+
+    def holds(self, got):
+        return True
+
+    def __repr__(self):
+        return "anything"
+
+
+class Mode:
+    """What base mode and full mode may each say."""
+
+    def __init__(self, base, full):
+        self.base, self.full = base, full
+
+
+class Before:
+    """What kernels before a version may say, and what later ones must."""
+
+    def __init__(self, version, earlier, later):
+        self.version, self.earlier, self.later = version, earlier, later
+
+
+class Watch(str):
+    """"base" or "full", on a kernel (major, minor)."""
+
+    def __new__(cls, mode, release):
+        self = super().__new__(cls, mode)
+        self.kernel = tuple(int(n) for n in release.split("-")[0].split(".")[:2])
+        return self
+
+    def choose(self, want):
+        while isinstance(want, (Mode, Before)):
+            if isinstance(want, Mode):
+                want = getattr(want, self)
+            else:
+                want = want.earlier if self.kernel < want.version else want.later
+        return want
+
+
+# ---- the ways through RFC 9293's diagram; "?x" may be missing (conns does not ask for it) ----
+
+OPEN_C, OPEN_S = ["syn_sent", "established"], ["?syn_received", "established"]
+FIRST = ["fin_wait_1", "fin_wait_2", "time_wait"]
+SECOND = ["close_wait", "last_ack", "closed"]
+CROSSED = ["fin_wait_1", "closing", "time_wait"]
+
+
+def end(kind, initiator, reason, conn_state, path, fins="", handshake="normal", optional=False,
+        **more):
+    """One row. fins: whose FINs this end knows, of "cs" (client, server), None: not held to it.
+    optional: base mode may have no record. more: other fields, "__" for "."."""
+    row = {
+        "tcp.teardown.kind": kind, "tcp.teardown.initiator": initiator,
+        "tcp.end_reason": reason, "tcp.conn_state": conn_state, "tcp.handshake.kind": handshake,
+    }
+    row.update({"tcp." + k.replace("__", "."): v for k, v in more.items()})
+    return {"fields": row, "path": path, "fins": fins, "optional": optional}
+
+
+def client_first(c="normal", s=None, **more):
+    """Closed by FINs, the client's first."""
+    return {
+        "client": end(c, "local", "fin", "SF", OPEN_C + FIRST, "cs",
+                      teardown__time_wait="running", **more),
+        "server": end(s or c, "peer", "fin", "SF", OPEN_S + SECOND, "cs",
+                      teardown__time_wait="none", **more),
+    }
+
+
+def server_first(c="normal", s=None):
+    return {
+        "client": end(c, "peer", "fin", "SF", OPEN_C + SECOND, "cs",
+                      teardown__time_wait="none"),
+        "server": end(s or c, "local", "fin", "SF", OPEN_S + FIRST, "cs",
+                      teardown__time_wait="running"),
+    }
+
+
+def reset(by, reason, c_path=(), s_path=(), c_fins="", s_fins="", first=None, got="reset"):
+    """Ended by a RST: `by` sent it, for `reason`; the other end says `got`. A FIN may have come
+    before: then `first` is who sent that, and the initiator."""
+    first = first or by
+    state = "RSTO" if by == "client" else "RSTR"
+
+    def one(role, open_path, path, fins):
+        kind, why = ("reset_sent", reason) if role == by else ("reset_received", got)
+        return end(kind, "local" if first == role else "peer", why, state,
+                   open_path + list(path) + ["closed"], fins, teardown__time_wait="none")
+    return {"client": one("client", OPEN_C, c_path, c_fins),
+            "server": one("server", OPEN_S, s_path, s_fins)}
+
+
+def unopened(handshake, initiator, reason, conn_state, **more):
+    return {"client": end("aborted", initiator, reason, conn_state, ["syn_sent", "closed"], None,
+                          handshake, handshake__server_isn=Absent(), bytes_sent=0,
+                          bytes_received=0, **more)}
+
+
+# The client's FIN_WAIT_2 is a minisock in a namespace that base mode may not enter.
+MAYBE_FIN = Mode(OneOf("normal", "orphaned", "open"), "normal")
+
+
+def far_client(path=tuple(FIRST)):
+    return end(MAYBE_FIN, "local", Mode(Anything(), "fin"), Mode(OneOf("SF", "S2"), "SF"),
+               OPEN_C + Mode_path(path), None, optional=True)
+
+
+def Mode_path(path):
+    """Base mode may stop at FIN_WAIT_2, or say CLOSED for what it saw no TIME_WAIT of."""
+    return [*path[:2], "?" + path[2], "?closed"]
+
+
+FAR_SERVER = client_first()["server"]
+UNHEARD = OneOf("reset", "half_open")  # a RST answered a FIN: the peer was gone
+# Which RST it was is full mode's to see from 5.12 on; one without a socket behind it is traced
+# from 6.12 on. Before that nothing tells this RST from any other.
+FORGOTTEN = Before((5, 12), OneOf("half_open", "reset"),
+                   Before((6, 12), Mode(OneOf("half_open", "reset"), "half_open"), "half_open"))
+
+GIVEN_UP = {"teardown__time_wait": "none"}
+
+EXPECT = {
+    # ---- FIN both ways ----
+    "normal": client_first(),
+    "no_data": client_first(),
+    "server_closes_first": server_first(),
+    "half_close": client_first("half_closed"),
+    "half_close_server": server_first("half_closed"),
+    # no data after the FIN: only the end that called shutdown() can know what it called
+    "half_close_held": client_first("half_closed", OneOf("half_closed", "normal")),
+    "half_close_then_close": client_first("half_closed", OneOf("half_closed", "normal")),
+    "shutdown_both": client_first(),
+    "close_wait_leak": client_first(),
+    "close_wait_unread": client_first(),
+    "bulk": client_first(),
+    "ipv6": client_first(),
+    "v4mapped": client_first(),
+    "churn": {"client_first": client_first(), "server_first": server_first()},
+    "two_processes": client_first(),
+    "killed_process": client_first(),
+    "shared_by_fork": client_first(),
+    "passed": server_first(),
+    "forked_workers": server_first(),
+    "namespaces": {n: client_first() for n in ("one", "two", "three")},
+    "simultaneous_close": {
+        "client": end("simultaneous", "both", "fin", "SF", OPEN_C + CROSSED, "cs"),
+        "server": end("simultaneous", "both", "fin", "SF", OPEN_S + CROSSED, "cs"),
+    },
+    "two_hosts": {"client": far_client(), "server": FAR_SERVER},
+    "delayed_duplicate": {"client": far_client(), "server": FAR_SERVER},
+
+    # ---- RST ----
+    "linger_reset": reset("client", "linger_reset"),
+    "peer_reset": reset("server", "linger_reset"),
+    "unread_data_reset": reset("client", "unread_data_reset"),
+    "reset_after_fin": reset("client", "linger_reset", ["fin_wait_1", "fin_wait_2"],
+                             ["close_wait"], "c", "c"),
+    "reset_in_close_wait": reset("server", "linger_reset", ["fin_wait_1", "fin_wait_2"],
+                                 ["close_wait"], "c", "c", first="client"),
+    "write_after_close": reset("client", "reset", ["fin_wait_1", "fin_wait_2"], ["close_wait"],
+                               "c", "c"),
+    "half_open": reset("server", "linger_reset", got=FORGOTTEN),
+    "host_restarted": reset("server", "linger_reset", got=FORGOTTEN),
+    "listener_closed": reset("server", "listener_closed"),
+    "never_accepted": reset("server", "listener_closed", ["fin_wait_1", "fin_wait_2"],
+                            ["close_wait"], "c", "c", first="client"),
+    "reconnect": {"first": reset("client", "reset"), "second": client_first()},
+    "sock_destroy": {
+        "client": end("killed", "local", "killed", "RSTO", OPEN_C + ["closed"]),
+        "server": reset("client", "")["server"],
+    },
+
+    # ---- handshakes ----
+    "refused": unopened("refused", "peer", "refused", "REJ"),
+    "syn_timeout": unopened("timed_out", "kernel", "syn_timeout", "S0"),
+    # a close() in SYN_SENT sends neither FIN nor RST, and no reason is defined for it
+    "closed_in_handshake": unopened("aborted", "none", "unknown", "S0"),
+    "icmp_refused": unopened("aborted", OneOf("none", "kernel"), "icmp", "S0"),
+    "syn_retransmitted": client_first(),
+    "synack_retransmitted": client_first(),
+    "self_connect": {"client": end(
+        "simultaneous", "both", "fin", "SF",
+        ["syn_sent", "syn_received", "established"] + CROSSED, None, "simultaneous",
+        teardown__time_wait="running")},
+    "simultaneous_open": {
+        "left": {"client": end(
+            MAYBE_FIN, "local", Mode(Anything(), "fin"), Mode(OneOf("SF", "S2"), "SF"),
+            ["syn_sent", "syn_received", "established"] + Mode_path(FIRST), None,
+            "simultaneous", optional=True)},
+        "right": {"client": end(
+            "normal", "peer", "fin", "SF",
+            ["syn_sent", "syn_received", "established"] + SECOND, None, "simultaneous")},
+    },
+    "accept_queue_full": {n: client_first() for n in ("first", "second", "waits")},
+    "accept_queue_overflow": {"three": client_first()},
+    "syn_cookies": {
+        "client": client_first()["client"],
+        "server": client_first(handshake=Mode(OneOf("cookie", "normal"), "cookie"))["server"],
+    },
+    "fast_open": client_first(handshake="fast_open"),
+    "time_wait_reuse": {"first": client_first(), "second": client_first()},
+    "time_wait_syn": {"first": server_first(), "second": client_first()},
+
+    # ---- timers ----
+    "retransmit": client_first(),
+    "fin_retransmitted": client_first(),
+    "zero_window": {
+        "client": client_first(
+            retransmits__zero_window_probe=Mode(Anything(), AtLeast(1)))["client"],
+        "server": client_first()["server"],
+    },
+    "keepalive_timeout": {
+        # its timer's own end; the RST that the kernel then sends is the client's
+        "client": end("timed_out", "kernel", "keepalive_timeout", "RSTO", OPEN_C + ["closed"],
+                      retransmits__keepalive=Mode(Anything(), AtLeast(2)), **GIVEN_UP),
+        "server": reset("client", "")["server"],
+    },
+    "user_timeout": {
+        "client": end("timed_out", "kernel", "user_timeout", "S1", OPEN_C + ["closed"],
+                      **GIVEN_UP),
+        "server": end("reset_received", "local", UNHEARD, "RSTO",
+                      OPEN_S + ["fin_wait_1", "closed"], "s", **GIVEN_UP),
+    },
+    "rto_death": {
+        "client": end("timed_out", "kernel", "retransmit_timeout", "S1", OPEN_C + ["closed"],
+                      **GIVEN_UP),
+        "server": end("reset_received", "local", UNHEARD, "RSTO",
+                      OPEN_S + ["fin_wait_1", "closed"], "s", **GIVEN_UP),
+    },
+    "zero_window_timeout": {
+        "client": end("timed_out", "kernel", "zero_window_timeout", "S1", OPEN_C + ["closed"],
+                      **GIVEN_UP),
+        "server": reset("server", "unread_data_reset")["server"],
+    },
+    "orphan_fin_wait_2": {
+        "client": end("orphaned", "local", "fin_wait_2_timeout", "S2",
+                      OPEN_C + ["fin_wait_1", "fin_wait_2", "closed"], "c", **GIVEN_UP),
+        "server": end("reset_received", "peer", UNHEARD, "RSTO", OPEN_S + SECOND, "cs",
+                      **GIVEN_UP),
+    },
+    "fin_wait_1_timeout": {
+        "client": end("orphaned", "local", "retransmit_timeout", "S2",
+                      OPEN_C + ["fin_wait_1", "closed"], "c", **GIVEN_UP),
+        "server": end("reset_received", "peer", UNHEARD, "RSTO", OPEN_S + SECOND, "cs",
+                      **GIVEN_UP),
+    },
+    "last_ack_timeout": {
+        "client": client_first()["client"],
+        "server": end("orphaned", "peer", "retransmit_timeout", "SF", OPEN_S + SECOND, "cs",
+                      **GIVEN_UP),
+    },
+    "netns_destroyed": {
+        # a minisock that the namespace took with it: base mode is told nothing
+        "client": end(Mode(OneOf("orphaned", "open"), "orphaned"), "local",
+                      Mode(Anything(), "netns_destroyed"), Mode(OneOf("S2", "S1"), "S2"),
+                      OPEN_C + ["fin_wait_1", "fin_wait_2", "?closed"], None, optional=True),
+        "server": end("reset_sent", "peer", "linger_reset", "RSTR",
+                      OPEN_S + ["close_wait", "closed"], "c", **GIVEN_UP),
+    },
+
+    # ---- a minute and more ----
+    "time_wait_expiry": client_first(),
+    "syn_timeout_full": unopened("timed_out", "kernel", "syn_timeout", "S0"),
+    "leaked_two_hours": client_first("half_closed", OneOf("half_closed", "normal")),
+}
+# The RST of a minisock: no kernel before 6.12 traces it.
+EXPECT["write_after_close"]["client"]["reset_traced_from"] = (6, 12)
+EXPECT["fin_wait_2_full"] = EXPECT["orphan_fin_wait_2"]
+EXPECT["last_ack_full"] = EXPECT["last_ack_timeout"]
+EXPECT["keepalive_full"] = EXPECT["keepalive_timeout"]
+
+# `conns --until reaped` holds the record until the minisock is gone: what became of TIME_WAIT.
+REAPED = {
+    ("time_wait_reuse", "first", "client"): OneOf("reused"),
+    ("time_wait_syn", "first", "server"): OneOf("reused"),
+    ("time_wait_expiry", "main", "client"): OneOf("expired"),
+}
+
+# Connections older than the tracer: the handshake was not seen, the rest is exact. The state
+# that it was found in may or may not be a step.
+EARLIER = {
+    "shared_by_fork": {
+        "client": end("normal", "local", "fin", "SF", ["?established"] + FIRST, "cs", "unseen"),
+        "server": end("normal", "peer", "fin", "SF", ["?established"] + SECOND, "cs", "unseen"),
+    },
+    "half_close_held": {
+        "client": end(OneOf("half_closed", "normal"), "local", "fin", "SF",
+                      ["?fin_wait_2", "time_wait"], "cs", "unseen"),
+        "server": end(OneOf("half_closed", "normal"), "peer", "fin", "SF",
+                      ["?close_wait", "last_ack", "closed"], "cs", "unseen"),
+    },
+    "listener_closed": {
+        "client": end("reset_received", "peer", "reset", OneOf("RSTR", "OTH"),
+                      ["?established", "closed"], "", "unseen"),
+        "server": end("reset_sent", "local", "listener_closed", OneOf("RSTR", "OTH"),
+                      ["?established", "closed"], "", "unseen"),
+    },
+}
+
+# Who a process said it was (prctl), where it matters that the names differ.
+NAMES = {
+    ("two_processes", "server"): "the-server",
+    ("forked_workers", "server"): "the-worker",
+}
+
+# What makes a change into this state: a call, a segment (RFC 9293's arcs).
+TRIGGERS = {
+    "syn_sent": "syscall", "syn_received": "packet", "established": "packet",
+    "fin_wait_1": "syscall", "last_ack": "syscall", "fin_wait_2": "packet",
+    "closing": "packet", "close_wait": "packet", "time_wait": "packet",
+}

@@ -1,0 +1,475 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`tcptrail stuck` against sockets that really hang.
+
+    tests/kernel/stuck.py --tcptrail build/tcptrail
+
+Each maker of stuck_make.py runs in a network namespace of its own; what the tool says
+from outside (kind, state, holders with pid and descriptor) is compared with what the
+maker knows and with what `ss` says inside. Once for sockets older than the tracer, once
+for sockets made while it watches. Needs root and nft. Says "ok - what" or "not ok - what",
+last "N passed, N failed, N skipped".
+"""
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+import stuck_make
+
+LIFE_S = 300            # of a maker, whatever happens
+DEADLINE_S = 30         # for something to be found at all; nothing asserts how soon
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+
+
+class Maker:
+    """A process with sockets that hang; gone, with all of them, after close()."""
+
+    ends = []   # of all that run: a child must not keep another's open
+
+    def __init__(self, fn):
+        down_read, self.end = os.pipe()
+        up_read, up_write = os.pipe()
+        self.name = fn.__name__
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.dup2(down_read, 0)
+            for fd in (down_read, self.end, up_read, *Maker.ends):
+                os.close(fd)
+            self.child(fn, up_write)
+        Maker.ends.append(self.end)
+        os.close(down_read)
+        os.close(up_write)
+        with os.fdopen(up_read, "rb") as f:
+            said = f.readline()
+        try:
+            made = json.loads(said)
+        except ValueError:
+            made = {"error": "it died"}
+        self.error = made.get("error")
+        self.expected = made.get("expected", [])
+        self.netns = made.get("netns", 0)
+
+    @staticmethod
+    def child(fn, up):
+        keep, made = [], {}
+        try:
+            stuck_make.new_netns()
+            made["netns"] = os.stat("/proc/self/ns/net").st_ino
+            made["expected"] = fn(keep)
+        except BaseException:  # pylint: disable=broad-except
+            made["error"] = traceback.format_exc(limit=-2)
+        os.write(up, json.dumps(made).encode() + b"\n")
+        os.close(up)
+        signal.alarm(LIFE_S)
+        os.read(0, 1)
+        os._exit(0)
+
+    def close(self):
+        Maker.ends.remove(self.end)
+        os.close(self.end)
+        os.waitpid(self.pid, 0)
+
+    def ss(self):
+        """cookie -> (state, [(pid, fd)])"""
+        out = subprocess.run(["nsenter", "-t", str(self.pid), "-n", "ss", "-tanpeH"], check=True,
+                             stdout=subprocess.PIPE, text=True).stdout
+        found = {}
+        for line in out.splitlines():
+            sk = re.search(r"\bsk:([0-9a-f]+)", line)
+            if sk:
+                held = re.findall(r"pid=(\d+),fd=(\d+)", line)
+                found[sk[1]] = (line.split()[0], sorted((int(p), int(f)) for p, f in held))
+        return found
+
+
+SS_STATES = {"established": "ESTAB", "close_wait": "CLOSE-WAIT", "fin_wait_1": "FIN-WAIT-1",
+             "fin_wait_2": "FIN-WAIT-2", "last_ack": "LAST-ACK", "closing": "CLOSING",
+             "syn_sent": "SYN-SENT", "listen": "LISTEN"}
+
+
+def stuck(tool, *args):
+    p = subprocess.run([tool, "stuck", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       text=True, check=False, timeout=60)
+    return p.returncode, p.stdout, p.stderr
+
+
+def findings(tool, *args):
+    rc, out, err = stuck(tool, "-o", "json", *args)
+    if rc:
+        raise AssertionError(f"exit {rc}: {err.strip()}")
+    return [r for r in map(json.loads, out.splitlines()) if r["event"]["name"] == "tcp.finding"]
+
+
+def is_about(record, want):
+    tcp, net = record["tcp"], record.get("network", {})
+    if "cookie" in want:
+        return tcp.get("socket_id") == want["cookie"]
+    if "ports" in want:
+        return (net.get("local", {}).get("port"), net.get("peer", {}).get("port")) == \
+            tuple(want["ports"])
+    if "who" in want and record.get("process", {}).get("pid") != want["who"]:
+        return False
+    return tcp["finding"]["kind"] == want["host"]
+
+
+def differences(record, want):
+    """What of the record is not as it should be."""
+    tcp, finding = record["tcp"], record["tcp"]["finding"]
+    kind = want.get("kind", want.get("host"))
+    if finding["kind"] != kind:
+        yield f"kind {finding['kind']}, not {kind}"
+    if "state" in want and record["network"]["connection"]["state"] != want["state"]:
+        yield f"state {record['network']['connection']['state']}, not {want['state']}"
+    held = sorted((h["pid"], h["fd"]) for h in tcp.get("holders", []))
+    if "holders" in want and held != sorted(map(tuple, want["holders"])):
+        yield f"held by {held}, not {want['holders']}"
+    if "who" in want and record.get("process", {}).get("pid") != want["who"]:
+        yield f"process {record.get('process')}, not {want['who']}"
+    for key in ("value", "limit"):
+        if key in want and finding.get(key) != want[key]:
+            yield f"{key} {finding.get(key)}, not {want[key]}"
+    if "severity" in want and finding["severity"] != want["severity"]:
+        yield f"severity {finding['severity']}, not {want['severity']}"
+    if "says" in want and want["says"] not in finding["explanation"]:
+        yield f"'{want['says']}' is not in: {finding['explanation']}"
+    for text in ("explanation", "advice"):
+        if re.search(r"[{}\[]\w|\?$", finding[text].replace("[" + str(os.getpid()), "")) and \
+           "{" in finding[text]:
+            yield f"{text} has a hole: {finding[text]}"
+
+
+def compare(maker, records):
+    """Complaints; empty when all is as the maker and ss say."""
+    inside = maker.ss()
+    for want in maker.expected:
+        about = [r for r in records if is_about(r, want)]
+        if not about:
+            yield f"nothing is said of {want}"
+            continue
+        yield from differences(about[0], want)
+        if "cookie" not in want:
+            continue
+        if want["cookie"] not in inside:
+            yield f"ss has no socket {want['cookie']}"
+        elif inside[want["cookie"]] != (SS_STATES[want["state"]],
+                                        sorted(map(tuple, want["holders"]))):
+            yield f"ss says {inside[want['cookie']]} of {want}"
+
+
+def until_right(look, maker):
+    """What hangs takes time to be seen hanging: looks again until nothing is wrong."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        complaints = list(compare(maker, look()))
+        if not complaints or time.monotonic() > deadline:
+            return complaints
+        signal.sigtimedwait([], 0.3)
+
+
+def case_before(tool, fn):
+    maker = Maker(fn)
+    try:
+        if maker.error:
+            return [maker.error]
+        # The host's own findings are not of one namespace: the FILTER would leave them out.
+        scope = [] if any("host" in w for w in maker.expected) else ["--netns", str(maker.netns)]
+
+        def look():
+            rows = findings(tool, "--list", "--min-age", "0", *scope)
+            return [r for r in rows if r["tcp"].get("netns", 0) in (maker.netns, 0)]
+
+        complaints = until_right(look, maker)
+        known = {w.get("cookie") for w in maker.expected}
+        if fn is stuck_make.healthy:
+            complaints += [f"healthy, and found: {r}" for r in look() if r not in known]
+        return complaints
+    finally:
+        maker.close()
+
+
+class Watch:
+    """`stuck --watch`, running."""
+
+    def __init__(self, tool, *args):
+        self.p = subprocess.Popen([tool, "stuck", "--watch", "--interval", "1", "-o", "json",
+                                   "--list", "--min-age", "0", *args], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        for line in self.p.stderr:
+            if line.startswith("tcptrail: tracing"):
+                return
+        raise AssertionError("it did not start to trace")
+
+    def close(self):
+        self.p.send_signal(signal.SIGINT)
+        out, err = self.p.communicate(timeout=60)
+        rows = [json.loads(line) for line in out.splitlines()]
+        return self.p.returncode, [r for r in rows if r["event"]["name"] == "tcp.finding"], err
+
+
+def case_after(tool):
+    """Made while it watches: ages are exact, and an orphan's last owner is known."""
+    watch = Watch(tool)
+    maker = Maker(stuck_make.close_wait)
+    try:
+        signal.sigtimedwait([], 4)
+        maker_pid, expected, error = maker.pid, maker.expected, maker.error
+        rc, records, err = watch.close()
+    finally:
+        maker.close()
+        if watch.p.poll() is None:
+            watch.p.kill()
+    complaints = [error] if error else []
+    if rc:
+        complaints.append(f"exit {rc}: {err}")
+    for want in expected:
+        about = [r for r in records if is_about(r, want)]
+        if not about:
+            complaints.append(f"nothing is said of {want}")
+            continue
+        last = about[-1]
+        if last["tcp"]["state_age_bound"] != "exact":
+            complaints.append(f"age is not exact: {last}")
+        if last["tcp"]["finding"]["kind"] != want["kind"]:
+            complaints.append(f"kind {last['tcp']['finding']['kind']}, not {want['kind']}")
+        if last.get("process", {}).get("pid") != maker_pid:
+            complaints.append(f"owner {last.get('process')}, not {maker_pid}: {want}")
+        if want.get("orphan") and f"[{maker_pid}]" not in last["tcp"]["finding"]["explanation"]:
+            complaints.append(f"its last owner is not named: {last['tcp']['finding']}")
+    return complaints
+
+
+def case_nothing(tool):
+    maker = Maker(stuck_make.healthy)
+    try:
+        scope = ["--netns", str(maker.netns), "--min-age", "0"]
+        complaints = []
+        for args, words in (([], "nothing is stuck"), (["--list"], "nothing is stuck"),
+                            (["--check"], "OK: nothing is stuck"),
+                            (["--kill"], "nothing to close"),
+                            (["--kill", "--yes"], "nothing to close")):
+            rc, out, err = stuck(tool, *args, *scope)
+            if rc or words not in out or err:
+                complaints.append(f"{args}: exit {rc}, '{out}' '{err}'")
+        return complaints
+    finally:
+        maker.close()
+
+
+def case_check(tool):
+    maker = Maker(stuck_make.fin_wait_2)
+    try:
+        scope = ["--netns", str(maker.netns)]
+        complaints = []
+        for args, want, words in ((["--min-age", "0"], 1, "WARNING: 2 stuck"),
+                                  (["--min-age", "1h"], 0, "OK"),
+                                  (["--min-age", "0", "--warn", "2"], 1, "WARNING: 2 stuck"),
+                                  (["--min-age", "0", "--warn", "3"], 0, "OK: 2 stuck"),
+                                  (["--min-age", "0", "--critical", "1"], 1, "CRITICAL"),
+                                  (["--min-age", "0", "state", "close-wait"], 1, "close_wait"),
+                                  (["--min-age", "0", "state", "syn-sent"], 0, "OK")):
+            rc, out, err = stuck(tool, "--check", *args, *scope)
+            if rc != want or words not in out or out.count("\n") != 1:
+                complaints.append(f"{args}: exit {rc}, '{out}' '{err}'")
+        return complaints
+    finally:
+        maker.close()
+
+
+def case_kill(tool):
+    """Nothing without --yes; with it what the FILTER wants, no more than --max, each accounted."""
+    maker = Maker(stuck_make.close_wait)
+    try:
+        scope = ["--netns", str(maker.netns), "--min-age", "0", "state", "close-wait"]
+        victims = {w["cookie"] for w in maker.expected if w["state"] == "close_wait"}
+        others = {w["cookie"] for w in maker.expected} - victims
+        complaints = []
+
+        def left():
+            return victims & set(maker.ss())
+
+        rc, out, _ = stuck(tool, "--kill", *scope)
+        if rc or out.count(": would be closed") != len(victims) or left() != victims:
+            complaints.append(f"without --yes: exit {rc}, {len(left())} left, {out}")
+        rc, out, _ = stuck(tool, "--kill", "--yes", "--max", "2", *scope)
+        if rc or out.count(": closed") != 2 or len(left()) != len(victims) - 2:
+            complaints.append(f"--max 2: exit {rc}, {len(left())} left, {out}")
+        rc, out, _ = stuck(tool, "--kill", "--yes", *scope)
+        if rc or left():
+            complaints.append(f"--yes: exit {rc}, {len(left())} left, {out}")
+        # Those whose end was not killed: an RST may have ended them, they are not ours to judge.
+        if "fin_wait_2" in out or (others and others & victims):
+            complaints.append(f"more than was asked for: {out}")
+        return complaints
+    finally:
+        maker.close()
+
+
+def case_holders(tool):
+    """-p means any process that holds it, also one that only inherited it."""
+    maker = Maker(stuck_make.shared)
+    try:
+        want = maker.expected[0]
+        complaints = []
+        for pid, _ in want["holders"]:
+            rows = findings(tool, "--list", "--min-age", "0", "-p", str(pid))
+            if not any(is_about(r, want) for r in rows):
+                complaints.append(f"-p {pid} does not show {want}")
+            if any(r["tcp"].get("netns") != maker.netns for r in rows):
+                complaints.append(f"-p {pid} shows another's")
+        rows = findings(tool, "--list", "--min-age", "0", "-p", "1")
+        if any(is_about(r, want) for r in rows):
+            complaints.append("-p 1 shows it")
+        return complaints
+    finally:
+        maker.close()
+
+
+def case_all(tool):
+    """--all has every socket that ss has, once."""
+    maker = Maker(stuck_make.close_wait)
+    try:
+        rc, out, err = stuck(tool, "--all", "-o", "json", "--min-age", "0", "--netns",
+                             str(maker.netns))
+        rows = [json.loads(line) for line in out.splitlines()]
+        said = [r["tcp"]["socket_id"] for r in rows if "socket_id" in r.get("tcp", {})]
+        inside = maker.ss()
+        complaints = [] if rc == 0 else [f"exit {rc}: {err}"]
+        if sorted(said) != sorted(inside):
+            complaints.append(f"said {sorted(said)}, ss {sorted(inside)}")
+        return complaints
+    finally:
+        maker.close()
+
+
+def case_unasked(tool):
+    """An orphan whose cookie nobody has ever asked for: the kernel makes one only then. Not
+    compared with ss, that would ask."""
+    maker = Maker(stuck_make.orphan_unasked)
+    try:
+        rows = findings(tool, "--list", "--min-age", "0", "--netns", str(maker.netns))
+        complaints = [maker.error] if maker.error else []
+        for want in maker.expected:
+            about = [r for r in rows if is_about(r, want)]
+            complaints += list(differences(about[0], want)) if about else \
+                [f"nothing is said of {want}"]
+        return complaints
+    finally:
+        maker.close()
+
+
+def case_formats(tool):
+    """Groups add up to their sockets; CSV has as many rows as JSON; 80 columns."""
+    maker = Maker(stuck_make.close_wait)
+    try:
+        scope = ["--netns", str(maker.netns), "--min-age", "0"]
+        complaints = []
+        groups = findings(tool, *scope)
+        rows = findings(tool, "--list", *scope)
+        if sum(g["tcp"]["finding"]["count"] for g in groups) != len(rows):
+            complaints.append("the groups' counts are not the sockets' number")
+        for args, n in (([], len(groups)), (["--list"], len(rows))):
+            _, out, _ = stuck(tool, "-o", "csv", *args, *scope)
+            if len(out.splitlines()) != n + 1:
+                complaints.append(f"csv {args}: {len(out.splitlines())} lines, not {n} + 1")
+        _, out, _ = stuck(tool, *scope)
+        long = [s for s in out.splitlines() if len(s) > 80 and "$ " not in s and
+                not s.startswith(("warning", "info", "critical"))]
+        complaints += [f"more than 80 columns: {s}" for s in long]
+        return complaints
+    finally:
+        maker.close()
+
+
+def case_schema(tool):
+    """Every kind of record that it writes is what the schema says. None: no validator here."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    validate = os.path.join(here, "../schema/validate.py")
+    if subprocess.run(["/usr/bin/python3", "-c", "import jsonschema"], check=False,
+                      stderr=subprocess.DEVNULL).returncode:
+        return None
+    makers = [Maker(fn) for fn in (stuck_make.close_wait, stuck_make.accept_queue,
+                                   stuck_make.ports, stuck_make.time_waits,
+                                   stuck_make.descriptors, stuck_make.syn_unanswered,
+                                   stuck_make.zero_window)]
+    complaints = [m.error for m in makers if m.error]
+    try:
+        signal.sigtimedwait([], 2.5)
+        for args in ([], ["--list"], ["--all"]):
+            rc, out, err = stuck(tool, "-o", "json", "--min-age", "0", *args)
+            if rc or err:
+                complaints.append(f"{args}: exit {rc}, '{err}'")
+            p = subprocess.run(["/usr/bin/python3", validate], input=out, text=True, check=False,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if p.returncode:
+                complaints.append(f"{args}: {p.stdout}")
+        return complaints
+    finally:
+        for m in makers:
+            m.close()
+
+
+def case_mistakes(tool):
+    complaints = []
+    for args in (["--yes"], ["--max", "3"], ["--warn", "2"], ["--kill", "--watch"],
+                 ["--kill", "-o", "json"], ["--check", "--list"], ["--explain", "nonsense"],
+                 ["--min-age", "soon"], ["--check", "--warn", "0"], ["--interval", "1"]):
+        rc, out, err = stuck(tool, *args)
+        if rc != 2 or out or err.count("\n") != 1 or not err.startswith("tcptrail: "):
+            complaints.append(f"{args}: exit {rc}, '{out}' '{err}'")
+    rc, out, err = stuck(tool, "--explain", "all")
+    if rc or err or any(f"\n{w['kind']}: " not in "\n" + out for w in
+                        [{"kind": k} for k in ("close_wait_leak", "fd_limit_near")]):
+        complaints.append(f"--explain all: exit {rc}")
+    return complaints
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    ap.add_argument("--tcptrail", default="build/tcptrail")
+    ap.add_argument("names", nargs="*", help="only cases that contain one of these")
+    args = ap.parse_args()
+    cases = [(f"found before the tracer: {fn.__name__}", case_before, fn)
+             for fn in stuck_make.MAKERS]
+    cases += [(name, fn, None) for name, fn in (
+        ("made while it watches: exact ages, last owners", case_after),
+        ("nothing is stuck: says so, exit 0", case_nothing),
+        ("--check: one line and an exit status", case_check),
+        ("--kill: only with --yes, only what was asked for", case_kill),
+        ("-p: any holder", case_holders),
+        ("--all: every socket once", case_all),
+        ("an orphan whose cookie nobody asked for", case_unasked),
+        ("formats agree", case_formats),
+        ("records are what the schema says", case_schema),
+        ("mistakes are one line and exit 2", case_mistakes))]
+    count = dict.fromkeys((PASSED, FAILED, SKIPPED), 0)
+    for name, fn, arg in cases:
+        if args.names and not any(n in name for n in args.names):
+            continue
+        if os.geteuid():
+            print(f"ok - {name} # SKIP needs root")
+            count[SKIPPED] += 1
+            continue
+        try:
+            complaints = fn(args.tcptrail, arg) if arg else fn(args.tcptrail)
+        except (AssertionError, OSError, subprocess.SubprocessError, ValueError) as e:
+            complaints = [f"{type(e).__name__}: {e}"]
+        if complaints is None:
+            print(f"ok - {name} # SKIP python3-jsonschema is not installed")
+            count[SKIPPED] += 1
+            continue
+        print(("not ok - " if complaints else "ok - ") + name, flush=True)
+        for c in complaints[:8]:
+            print("  " + str(c).replace("\n", "\n  ")[:2000])
+        count[FAILED if complaints else PASSED] += 1
+    print(", ".join(f"{n} {what}" for what, n in count.items()))
+    return 1 if count[FAILED] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

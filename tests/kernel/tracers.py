@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting the tracer, knowing that it traces, stopping it.
+
+Only processes started here are ever signalled, by their own handle.
+"""
+import os
+import signal
+import subprocess
+import time
+
+READY = b"tcptrail: tracing"
+
+
+class Tracer:
+    """One run of the program; its output goes to files, so that no pipe can fill."""
+
+    def __init__(self, program, args, directory, tag):
+        self.tag, self.args = tag, args
+        self.out = os.path.join(directory, tag + ".out")
+        self.err = os.path.join(directory, tag + ".err")
+        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+            self.process = subprocess.Popen([program, *args], stdout=out, stderr=err,
+                                            stdin=subprocess.DEVNULL)
+
+    def said(self):
+        with open(self.err, "rb") as f:
+            return f.read()
+
+    def wait_ready(self, limit_s=20):
+        """None, or why it does not trace."""
+        for _ in range(int(limit_s * 20)):
+            if READY in self.said():
+                return None
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        text = self.said().decode(errors="replace").strip().splitlines()
+        return f"{self.tag}: {text[-1] if text else 'said nothing'} " \
+               f"(status {self.process.poll()})"
+
+    def stop(self, limit_s=15):
+        """Its exit status after SIGINT; None if it had to be killed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return None

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs test suites one after the other, keeps each one's log, and ends with ONE line of
+# sums: "N passed, N failed, N skipped". Non-zero if anything failed.
+#   tests/tally.sh [-q] [-d LOG-DIRECTORY] 'NAME: COMMAND'...
+#   -q  do not show a suite's output while it runs; show its end if it fails
+# What a suite's log says: its last line of the form above, else the sum of cmocka's
+# lines. A suite that fails without saying so, or passes without saying anything, counts
+# as one failed. A NAME ending in "!" is a step and not a suite: it counts as one passed
+# or failed by its status alone.
+set -u
+quiet='' logs=build/logs
+while getopts qd: option; do
+	case $option in
+	q) quiet=1 ;;
+	d) logs=$OPTARG ;;
+	*) exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -gt 0 ] || { echo "tally: nothing to run" >&2; exit 2; }
+mkdir -p "$logs" || exit 2
+passed=0 failed=0 skipped=0
+
+# figures LOG: "passed failed skipped", or nothing where the log has no result
+figures() {
+	sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+		/^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ {
+			p = $1; f = $3; s = NF > 4 ? $5 : 0; last = 1
+		}
+		/^\[  (PASSED|FAILED|SKIPPED) +\] .*[0-9]+ test\(s\)/ {
+			match($0, /[0-9]+ test\(s\)/)
+			n[$2] += substr($0, RSTART, RLENGTH)
+			cmocka = 1
+		}
+		END {
+			if (last) print p + 0, f + 0, s + 0
+			else if (cmocka) print n["PASSED"] + 0, n["FAILED"] + 0, n["SKIPPED"] + 0
+		}'
+}
+
+# suite NAME LOG STATUS: adds its figures to the sums
+suite() {
+	local name=$1 log=$2 status=$3 p=0 f=0 s=0 result
+	case $name in
+	*!) [ "$status" = 0 ] && p=1 || f=1 ;;
+	*)
+		result=$(figures "$log")
+		if [ -n "$result" ]; then
+			read -r p f s <<<"$result"
+			# it said that all is well and yet failed: a crash, a leak
+			[ "$status" = 0 ] || [ "$f" != 0 ] || f=1
+		else
+			f=1
+			echo "tally: ${name}: gave no result (status $status)" >>"$log"
+		fi
+		;;
+	esac
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	printf '== %s: %d passed, %d failed, %d skipped (status %d, %s)\n' "${name%!}" "$p" "$f" \
+		"$s" "$status" "$log"
+	if [ -n "$quiet" ] && [ "$f" != 0 ]; then
+		grep -E '^(not ok|FAIL|\[  FAILED)|[Ee]rror' "$log" | head -n 40 | sed 's/^/  /'
+		echo "-- the end of $log:"
+		tail -n 60 "$log" | sed 's/^/  /'
+	fi
+	if [ "$s" != 0 ]; then
+		grep -E '# SKIP|^\[  SKIPPED \] [a-z]|^skip' "$log" | sed 's/^/   skipped: /'
+	fi
+}
+
+for spec in "$@"; do
+	name=${spec%%: *}
+	command=${spec#*: }
+	log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+	log=${log/%_.log/.log}
+	if [ -n "$quiet" ]; then
+		start=$SECONDS
+		bash -c "$command" >"$log" 2>&1 </dev/null
+		status=$?
+		echo "== ${name%!}: $((SECONDS - start)) s"
+	else
+		echo "== ${name%!}"
+		bash -c "$command" 2>&1 </dev/null | tee "$log"
+		status=${PIPESTATUS[0]}
+	fi
+	suite "$name" "$log" "$status"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pipeline's promises that no golden recording shows: hostile records are
+ * refused, a gap is marked and mended, the table's bound is counted, lookups back
+ * off, and a reset that is announced late is joined.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pipeline.h"
+
+enum { NETNS = 77, CLIENT_PORT = 40000, SERVER_PORT = 443 };
+
+struct seen {
+	unsigned changes, ends;
+	struct change last;
+	struct verdict verdict;
+	struct conn conn;
+};
+
+static void on_change(void *view, const struct conn *c, const struct change *ch)
+{
+	struct seen *s = view;
+
+	s->changes++;
+	s->last = *ch;
+}
+
+static void on_end(void *view, const struct conn *c, const struct verdict *v)
+{
+	struct seen *s = view;
+
+	s->ends++;
+	s->conn = *c;
+	s->verdict = *v;
+}
+
+static const struct view_ops ops = {.change = on_change, .conn_end = on_end};
+
+static struct pipeline *make(struct seen *s, struct pipeline_config cfg)
+{
+	struct pipeline *p = pipeline_new(&cfg, &ops, s);
+
+	memset(s, 0, sizeof(*s));
+	assert_non_null(p);
+	return p;
+}
+
+static void set_v4(uint8_t *a, uint8_t last)
+{
+	memset(a, 0, 16);
+	a[10] = a[11] = 0xff;
+	a[12] = 10;
+	a[15] = last;
+}
+
+/* The client's end at 10.0.0.1:40000, the server at 10.0.0.2:443. */
+static struct event state(uint64_t ms, uint64_t cookie, uint8_t from, uint8_t to)
+{
+	struct event e = {
+		.ts_ns = ms * 1000000,
+		.cookie = cookie,
+		.netns = NETNS,
+		.kind = EV_STATE,
+		.flags = EVF_TCP,
+		.old_state = from,
+		.new_state = to,
+		.lport = from == ST_CLOSED ? 0 : CLIENT_PORT,
+		.pport = SERVER_PORT,
+	};
+
+	set_v4(e.local, 1);
+	set_v4(e.peer, 2);
+	e.tcp.snd_una = e.tcp.snd_nxt = e.tcp.write_seq = 1001;
+	e.tcp.bytes_acked = 1;
+	e.tcp.rcv_nxt = e.tcp.copied_seq = 5001;
+	e.tcp.shutdown = to == ST_CLOSED ? 3 : 0;
+	return e;
+}
+
+static void feed(struct pipeline *p, struct event e)
+{
+	assert_int_equal(pipeline_feed(p, &e, sizeof(e)), 0);
+}
+
+static void open_client(struct pipeline *p, uint64_t cookie)
+{
+	feed(p, state(1, cookie, ST_CLOSED, ST_SYN_SENT));
+	feed(p, state(2, cookie, ST_SYN_SENT, ST_ESTABLISHED));
+}
+
+static void hostile_records_are_refused(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(1, 1, ST_CLOSED, ST_SYN_SENT);
+
+	assert_int_equal(pipeline_feed(p, &e, sizeof(e) - 1), -EBADMSG);
+	e.kind = EV_KIND_MAX;
+	assert_int_equal(pipeline_feed(p, &e, sizeof(e)), -EBADMSG);
+	e = state(1, 1, ST_CLOSED, 13);
+	assert_int_equal(pipeline_feed(p, &e, sizeof(e)), -EBADMSG);
+	e.kind = EV_LOST;
+	e.new_state = 0;
+	e.extra.lost.reason = LOSS_REASONS;
+	assert_int_equal(pipeline_feed(p, &e, sizeof(e)), -EBADMSG);
+	assert_int_equal(pipeline_stats(p)->lost[LOSS_MALFORMED], 4);
+	assert_int_equal(pipeline_stats(p)->events, 0);
+	pipeline_free(p);
+}
+
+static void isns_come_from_the_counters(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+
+	open_client(p, 1);
+	feed(p, state(3, 1, ST_ESTABLISHED, ST_CLOSE_WAIT));
+	feed(p, state(4, 1, ST_CLOSE_WAIT, ST_LAST_ACK));
+	feed(p, state(5, 1, ST_LAST_ACK, ST_CLOSED));
+	assert_int_equal(s.ends, 1);
+	assert_true(s.verdict.has_client_isn && s.verdict.has_server_isn);
+	assert_int_equal(s.verdict.client_isn, 1000);
+	assert_int_equal(s.verdict.server_isn, 5000);
+	assert_int_equal(s.verdict.conn_state, CS_SF);
+	assert_int_equal(s.verdict.initiator, INIT_PEER);
+	assert_int_equal(conntab_count(pipeline_conns(p)), 0);
+	pipeline_free(p);
+}
+
+/* FIN_WAIT1 and FIN_WAIT2 were lost: the close is still told, and the gap with it. */
+static void a_gap_is_marked_and_mended(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(9, 1, ST_FIN_WAIT_2, ST_CLOSED);
+
+	open_client(p, 1);
+	e.flags |= EVF_DONE;
+	feed(p, e);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.conn.incomplete & INCOMPLETE_GAP, INCOMPLETE_GAP);
+	assert_int_equal(s.verdict.conn_state, CS_SF);
+	assert_int_equal(s.verdict.initiator, INIT_LOCAL);
+	assert_int_equal(s.verdict.half_close_ns, -1);
+	assert_int_equal(s.last.to, ST_TIME_WAIT);
+	pipeline_free(p);
+}
+
+static void a_full_table_is_counted(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){.max_connections = 2});
+
+	for (uint64_t i = 1; i <= 5; i++)
+		feed(p, state(i, i, ST_CLOSED, ST_SYN_SENT));
+	assert_int_equal(conntab_count(pipeline_conns(p)), 2);
+	assert_int_equal(pipeline_stats(p)->lost[LOSS_TABLE_FULL], 3);
+	pipeline_free(p);
+}
+
+/* SO_LINGER 0: ->CLOSE first, the RST after it; one record, with the RST. */
+static void a_late_reset_is_joined(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(3, 1, ST_ESTABLISHED, ST_CLOSED), rst = state(4, 1, 0, ST_CLOSED);
+
+	open_client(p, 1);
+	e.flags |= EVF_OWNED;
+	feed(p, e);
+	assert_int_equal(s.ends, 0);
+	rst.kind = EV_RST_SENT;
+	feed(p, rst);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.end_reason, END_LINGER_RESET);
+	assert_int_equal(s.verdict.conn_state, CS_RSTO);
+	pipeline_free(p);
+}
+
+static struct event tick(uint64_t ms)
+{
+	return (struct event){.ts_ns = ms * 1000000, .kind = EV_TICK};
+}
+
+static void a_reset_that_never_shows_is_not_waited_for(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(3, 1, ST_ESTABLISHED, ST_CLOSED);
+
+	open_client(p, 1);
+	e.flags |= EVF_OWNED;
+	feed(p, e);
+	feed(p, tick(20));
+	assert_int_equal(s.ends, 1);
+	pipeline_free(p);
+}
+
+static void orphan(struct pipeline *p, uint64_t cookie)
+{
+	struct event e = state(5, cookie, ST_FIN_WAIT_2, ST_CLOSED);
+
+	open_client(p, cookie);
+	feed(p, state(3, cookie, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(4, cookie, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	e.flags |= EVF_DEAD;
+	feed(p, e);
+}
+
+/* An orphan's minisock is looked up at 100 ms, 300 ms later, 1 s later: one socket, never a walk. */
+static void lookups_back_off_and_settle(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct lookup_request rq;
+	struct event answer = tick(600);
+
+	orphan(p, 1);
+	assert_int_equal(s.ends, 0);
+	assert_false(pipeline_next_lookup(p, 50 * 1000000ULL, &rq));
+	feed(p, tick(110));
+	assert_true(pipeline_next_lookup(p, 110 * 1000000ULL, &rq));
+	assert_int_equal(rq.cookie, 1);
+	assert_int_equal(rq.lport, CLIENT_PORT);
+	assert_false(pipeline_next_lookup(p, 200 * 1000000ULL, &rq));
+	assert_true(pipeline_next_lookup(p, 420 * 1000000ULL, &rq));
+	answer.kind = EV_TW_LOOKUP;
+	answer.cookie = 1;
+	answer.extra.lookup.found = 1;
+	answer.extra.lookup.state = ST_TIME_WAIT;
+	answer.extra.lookup.expires_ms = 59800; /* the FIN came 200 ms ago */
+	feed(p, answer);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.conn_state, CS_SF);
+	assert_int_equal(s.verdict.half_close_ns, (400 - 3) * 1000000LL);
+	assert_int_equal(s.conn.evidence, EVIDENCE_LOOKUP);
+	assert_int_equal(s.verdict.server_fin_seq, 5001);
+	pipeline_free(p);
+}
+
+static void an_orphan_that_runs_out_says_so(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event answer = tick(110);
+
+	orphan(p, 1);
+	answer.kind = EV_TW_LOOKUP;
+	answer.cookie = 1;
+	answer.extra.lookup.found = 1;
+	answer.extra.lookup.state = ST_FIN_WAIT_2;
+	answer.extra.lookup.expires_ms = 900;
+	feed(p, answer);
+	assert_int_equal(s.ends, 0);
+	answer.ts_ns = 1500 * 1000000ULL;
+	answer.extra.lookup.found = 0;
+	feed(p, answer);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.teardown, TD_ORPHANED);
+	assert_int_equal(s.verdict.end_reason, END_FIN_WAIT_2_TIMEOUT);
+	assert_int_equal(s.verdict.conn_state, CS_S2);
+	pipeline_free(p);
+}
+
+/* TIME_WAIT that nobody waits for leaves the count after 60 s, not before. */
+static void time_wait_is_counted_for_its_time(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(5, 1, ST_FIN_WAIT_2, ST_CLOSED);
+
+	open_client(p, 1);
+	feed(p, state(3, 1, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(4, 1, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	e.flags |= EVF_DONE;
+	feed(p, e);
+	assert_int_equal(pipeline_stats(p)->now_in_state[ST_TIME_WAIT], 1);
+	for (uint64_t t = 1; t <= 59; t++)
+		feed(p, tick(t * 1000));
+	assert_int_equal(pipeline_stats(p)->now_in_state[ST_TIME_WAIT], 1);
+	for (uint64_t t = 60; t <= 63; t++)
+		feed(p, tick(t * 1000));
+	assert_int_equal(pipeline_stats(p)->now_in_state[ST_TIME_WAIT], 0);
+	pipeline_free(p);
+}
+
+static void reuse_ends_a_held_time_wait(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){.until_reaped = true});
+	struct event e = state(5, 1, ST_FIN_WAIT_2, ST_CLOSED);
+
+	open_client(p, 1);
+	feed(p, state(3, 1, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(4, 1, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	e.flags |= EVF_DONE;
+	feed(p, e);
+	assert_int_equal(s.ends, 0);
+	feed(p, state(2000, 2, ST_CLOSED, ST_SYN_SENT));
+	feed(p, state(2001, 2, ST_SYN_SENT, ST_ESTABLISHED));
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.conn.tw_end, TW_REUSED);
+	pipeline_free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hostile_records_are_refused),
+		cmocka_unit_test(isns_come_from_the_counters),
+		cmocka_unit_test(a_gap_is_marked_and_mended),
+		cmocka_unit_test(a_full_table_is_counted),
+		cmocka_unit_test(a_late_reset_is_joined),
+		cmocka_unit_test(a_reset_that_never_shows_is_not_waited_for),
+		cmocka_unit_test(lookups_back_off_and_settle),
+		cmocka_unit_test(an_orphan_that_runs_out_says_so),
+		cmocka_unit_test(time_wait_is_counted_for_its_time),
+		cmocka_unit_test(reuse_ends_a_held_time_wait),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
