@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
-#include "core/stuck.h"
+#include "core/stuck/stuck.h"
 #include "recorder.h"
 #include "session.h"
 

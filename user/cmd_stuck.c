@@ -11,7 +11,7 @@
 
 #include "commands.h"
 #include "core/buf.h"
-#include "core/diagnose.h"
+#include "core/stuck/diagnose.h"
 #include "output/stuck.h"
 #include "session.h"
 

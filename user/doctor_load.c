@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/filter.h"
+#include "core/filter/filter.h"
 #include "core/pipeline.h"
 #include "doctor.h"
 #include "options.h"

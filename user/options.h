@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "core/filter.h"
+#include "core/filter/filter.h"
 #include "source/source.h"
 
 enum output_format { OUT_TEXT, OUT_JSON, OUT_CSV };

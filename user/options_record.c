@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/diagnose.h"
+#include "core/stuck/diagnose.h"
 #include "options_impl.h"
 
 int option_set_from(struct parse *p, const struct option_row *row, const char *value)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/diagnose.h"
+#include "core/stuck/diagnose.h"
 #include "options_impl.h"
 
 /* 0 is a time too: everything, however young. */

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "confine.h"
-#include "core/filter.h"
+#include "core/filter/filter.h"
 #include "recorder.h"
 #include "session_impl.h"
 

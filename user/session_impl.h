@@ -5,7 +5,7 @@
 #ifndef TCPTRAIL_SESSION_IMPL_H
 #define TCPTRAIL_SESSION_IMPL_H
 
-#include "core/filter.h"
+#include "core/filter/filter.h"
 #include "session.h"
 
 struct recorder;

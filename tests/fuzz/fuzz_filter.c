@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "conn.h"
-#include "filter.h"
+#include "filter/filter.h"
 
 enum { WORDS = 64 };
 

@@ -21,7 +21,7 @@
 #include "../../user/output/text_common.c"
 #include "../../user/output/text_sentence.c"
 #include "../../user/output/ladder_text.c"
-#include "../../user/core/ladder.h"
+#include "../../user/core/ladder/ladder.h"
 #include "event.h"
 
 #ifndef GOLDEN_DIR

@@ -14,7 +14,7 @@
 
 #include "buf.h"
 #include "conn.h"
-#include "diagnose.h"
+#include "stuck/diagnose.h"
 #include "event.h"
 #include "facts.h"
 #include "holders.h"

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "event.h"
-#include "filter.h"
+#include "filter/filter.h"
 #include "words.h"
 
 enum { MAX_WORDS = 16 };

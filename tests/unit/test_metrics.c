@@ -14,7 +14,7 @@
 
 #include "buf.h"
 #include "metrics.h"
-#include "stuck.h"
+#include "stuck/stuck.h"
 #include "tally.h"
 
 enum { PROCESSES = 10000 };

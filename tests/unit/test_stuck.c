@@ -13,9 +13,9 @@
 
 #include "event.h"
 #include "facts.h"
-#include "filter.h"
+#include "filter/filter.h"
 #include "pipeline.h"
-#include "stuck.h"
+#include "stuck/stuck.h"
 
 enum { NETNS = 7, SERVICE = 5432, NOW_S = 100000 };
 static const uint64_t ns = 1000000000;

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter.h"
+#include "filter/filter.h"
 #include "metrics.h"
-#include "stuck.h"
+#include "stuck/stuck.h"
 
 int metrics_init(struct metrics *m)
 {

@@ -12,7 +12,7 @@
 
 #include "decode.h"
 #include "facts.h"
-#include "filter.h"
+#include "filter/filter.h"
 #include "holders.h"
 #include "pipeline_impl.h"
 

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "filter.h"
+#include "filter/filter.h"
 #include "pipeline_impl.h"
 
 void timeline_step(struct pipeline *p, struct conn *c, enum step_kind kind, uint64_t ts_ns,

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "../core/ladder.h"
+#include "../core/ladder/ladder.h"
 #include "../core/proc.h"
 #include "../core/verdict.h"
 #include "../core/words.h"

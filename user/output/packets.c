@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../core/filter.h"
+#include "../core/filter/filter.h"
 #include "../core/flow/flow.h"
 #include "../core/pipeline.h"
 #include "../core/wire/wire.h"

@@ -6,7 +6,7 @@
 #ifndef TCPTRAIL_OUTPUT_STUCK_H
 #define TCPTRAIL_OUTPUT_STUCK_H
 
-#include "../core/stuck.h"
+#include "../core/stuck/stuck.h"
 #include "../session.h"
 #include "json.h"
 #include "text.h"

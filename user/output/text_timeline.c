@@ -14,7 +14,7 @@
 #include "text.h"
 #include "views.h"
 
-#include "../core/ladder.h"
+#include "../core/ladder/ladder.h"
 #include "../core/verdict.h"
 
 enum { HELD = 256 };

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../core/filter.h"
+#include "../core/filter/filter.h"
 #include "../core/words.h"
 #include "server.h"
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/filter.h"
+#include "../core/filter/filter.h"
 #include "server.h"
 
 static void client_free(struct event_client *e)

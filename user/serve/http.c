@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../core/filter.h"
+#include "../core/filter/filter.h"
 #include "server.h"
 
 static enum MHD_Result serve_metrics(struct server *v, struct MHD_Connection *c, const char *rest)

@@ -15,9 +15,9 @@
 
 #include <microhttpd.h>
 
-#include "../core/ladder.h"
+#include "../core/ladder/ladder.h"
 #include "../core/metrics.h"
-#include "../core/stuck.h"
+#include "../core/stuck/stuck.h"
 #include "../output/json.h"
 #include "../output/stuck.h"
 #include "serve.h"

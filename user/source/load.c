@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "caps.h"
-#include "core/filter.h"
+#include "core/filter/filter.h"
 #include "live.h"
 #include "probe.h"
 #include "tracer.h"

@@ -12,7 +12,7 @@
 
 #include "event.h"
 #include "facts.h"
-#include "filter.h"
+#include "filter/filter.h"
 #include "pipeline.h"
 #include "stuck.h"
 
