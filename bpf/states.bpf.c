@@ -65,13 +65,65 @@ static __always_inline void state_tell(struct sock *sk, int old_state, int new_s
 	emit_end(e);
 }
 
+/*
+ * The kernel does not run a program on top of itself. A timer tick that interrupts on_set_state
+ * in a task leaves softirqs to run there, hundreds of delayed ACKs perhaps, and all that they
+ * change would be missed. So a second program stands behind the first: it tells what the first
+ * was not run for. The first leaves the socket's address as a sign that it had its turn, and the
+ * second takes the sign away. (No sign, or another socket's: the first lies interrupted beneath.)
+ */
+struct turn {
+	__u64 sign;
+	__u64 above; /* of one that ran between the two programs of another */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct turn);
+} turns SEC(".maps");
+
+static __always_inline struct turn *turn_here(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&turns, &zero);
+}
+
+static __always_inline void turn_had(struct turn *t, __u64 sign)
+{
+	if (t->sign) {
+		t->above = sign;
+		return;
+	}
+	t->above = 0;
+	t->sign = sign;
+}
+
+/* Had the first program its turn with this event? */
+static __always_inline bool turn_take(struct turn *t, __u64 sign)
+{
+	if (t->above == sign) {
+		t->above = 0;
+		return true;
+	}
+	if (t->sign != sign)
+		return false;
+	t->sign = 0;
+	return true;
+}
+
 /* Where the kernel may not be asked to meter programs (that takes CAP_SYS_ADMIN), one run in
  * many is timed from inside. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 {
+	struct turn *turn = turn_here();
 	__u64 begin = 0;
 
+	if (turn)
+		turn_had(turn, (__u64)sk);
 	if (cfg.meter && bpf_get_prandom_u32() % TRACER_METER_EVERY == 0)
 		begin = bpf_ktime_get_ns();
 	state_tell(sk, old_state, new_state);
@@ -79,5 +131,19 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 		__sync_fetch_and_add(&counters.metered_runs, 1);
 		__sync_fetch_and_add(&counters.metered_ns, bpf_ktime_get_ns() - begin);
 	}
+	return 0;
+}
+
+/* Attached after on_set_state, and so run after it. Its own misses are none: on top of it the first
+ * one runs. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
+{
+	struct turn *turn = turn_here();
+
+	if (!turn || turn_take(turn, (__u64)sk))
+		return 0;
+	__sync_fetch_and_add(&counters.taken_over, 1);
+	state_tell(sk, old_state, new_state);
 	return 0;
 }

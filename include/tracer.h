@@ -57,6 +57,7 @@ struct tracer_config {
 
 struct tracer_counters {
 	__u64 lost[EV_KIND_MAX];  /* failed reserves, by what was not told */
+	__u64 taken_over;         /* by on_set_state_again: misses of on_set_state that lost nothing */
 	__u64 metered_runs;
 	__u64 metered_ns;
 };

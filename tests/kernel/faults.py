@@ -246,13 +246,13 @@ def at_once(s):
         stats = ends[-1]
         ends = [r for r in ends if r["event"]["name"] == "tcp.connection"]
         lost = stats["tracer"]["lost"]
-        # Eight closing threads on two processors make the kernel skip programs now and then
-        # (recursion): no end may be missing beyond what the ledger counts.
-        missing = 2 * AT_ONCE - len(ends)
-        s.check("20,000 at once: every end is told, or counted as lost",
-                status == 0 and 0 <= missing <= lost["total"], f"{status} {missing} {lost}")
-        s.check("20,000 at once: the ring loses nothing",
-                lost["total"] == lost["recursion"], lost)
+        s.check("20,000 at once: every end is told once, nothing lost",
+                status == 0 and len(ends) == 2 * AT_ONCE and lost["total"] == 0,
+                f"{status} {len(ends)} {lost}")
+        # Eight closing threads on two processors: delayed ACKs by the hundred fire on top of
+        # on_set_state, and on_set_state_again must tell of them.
+        gaps = [r for r in ends if r["tcp"].get("incomplete")]
+        s.check("20,000 at once: no end has a gap", not gaps, gaps[:1])
     finally:
         for h in held:
             h.kill()

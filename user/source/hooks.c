@@ -23,6 +23,8 @@
 static const struct hook hooks[] = {
 	{.name = "on_set_state", .shows = "every change of state", .required = true,
 	 TP("inet_sock_set_state", 3, 3)},
+	{.name = "on_set_state_again", .shows = "changes of state while the first was interrupted",
+	 .second = true, TP("inet_sock_set_state", 3, 3)},
 	{.name = "on_retransmit", .shows = "segments sent again", TP("tcp_retransmit_skb", 2, 3)},
 	{.name = "on_synack_retransmit", .shows = "SYN-ACKs sent again",
 	 TP("tcp_retransmit_synack", 2, 2)},

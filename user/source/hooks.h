@@ -35,6 +35,7 @@ struct hook {
 	enum hook_kind kind;
 	enum hook_when when;
 	bool required;         /* without it there is no tracer */
+	bool second;           /* stands behind another program: its own misses lose nothing */
 	/* The first of these that the kernel has, with a number of arguments in range (0: any). */
 	struct hook_target {
 		const char *name;
