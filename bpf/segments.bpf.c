@@ -101,9 +101,10 @@ int BPF_PROG(on_error_report, struct sock *sk)
 	return 0;
 }
 
-/* The last word on a socket. A death by timer has been seen to raise no state change at all, with
- * no miss counted (6.18, under load); so a socket that goes with a timer behind it says so. Those
- * that closed in peace have none, and cost a look. */
+/* The last word on a socket. A host may keep every BPF program from what runs on top of one of its
+ * tasks (tests/kernel/witness.py has the case), with no miss counted: a death by timer then raises
+ * no state change. So a socket that goes with a timer behind it says so. Those that closed in peace
+ * have none, and cost a look. */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(on_destroy, struct sock *sk)
 {

@@ -154,11 +154,7 @@ def connection(truth, records, mode, earlier=False):
         faults += differ(record, sequences(truth, row["fins"]), mode)
     faults += differ(record, negotiated(truth), mode)
     faults += counters(truth, record, earlier)
-    # A death by timer that the kernel's tracepoint did not tell (6.18, rarely) is mended from the
-    # socket's destruction: every field holds, and the record owns up to the gap.
-    mended = field(record, "tcp.end_reason").endswith("_timeout") and \
-        "estimate" in field(record, "tcp.evidence")
-    if field(record, "tcp.incomplete") and not mended:
+    if field(record, "tcp.incomplete"):
         faults.append(f"tcp.incomplete: {field(record, 'tcp.incomplete_reasons')}")
     if path_differs(row["path"], path_of(record)):
         faults.append(f"tcp.timeline: expected {' '.join(row['path'])}, "

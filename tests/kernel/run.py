@@ -32,6 +32,7 @@ import checks  # noqa: E402
 from expect import Watch  # noqa: E402
 from records import Records, field, forget_cookies, read_lines  # noqa: E402
 from tracers import Tracer  # noqa: E402
+from witness import Witness  # noqa: E402
 
 PORT = 24000
 PORTS = "24000-24999"   # what else the host does is none of this suite's business
@@ -108,23 +109,31 @@ def judge_schema(report, outputs, scenario=None):
         report.check(f"schema: {len(records.all)} records of {tag}", faults, scenario)
 
 
-def judge_ends(report, truths, outputs, mode, earlier=False):
+def judge_end(report, name, faults, truth, witness):
+    """What no BPF program could see is no fault of the tracer's: skipped, and named."""
+    why = faults and witness and witness.withheld(truth)
+    if why:
+        report.skip(name, why, truth["scenario"])
+    else:
+        report.check(name, faults, truth["scenario"])
+
+
+def judge_ends(report, truths, outputs, mode, earlier=False, witness=None):
     when = " (older than the tracer)" if earlier else ""
     for truth in truths:
         name = end_name(truth) + when
         if "conns" in outputs:
-            report.check(f"conns: {name}",
-                         checks.connection(truth, outputs["conns"], mode, earlier),
-                         truth["scenario"])
+            judge_end(report, f"conns: {name}",
+                      checks.connection(truth, outputs["conns"], mode, earlier), truth, witness)
         if "reaped" in outputs and not earlier:
             faults = checks.reaped(truth, outputs["reaped"])
             if faults is not None:
-                report.check(f"reaped: {name}", faults, truth["scenario"])
+                judge_end(report, f"reaped: {name}", faults, truth, witness)
         if "lives" in truth and "events" in outputs:
             report.skip(f"events: {name}", "one tuple, several lives, and no cookie to tell")
         elif "events" in outputs and not earlier:
-            report.check(f"events: {name}", checks.changes(truth, outputs["events"], mode),
-                         truth["scenario"])
+            judge_end(report, f"events: {name}", checks.changes(truth, outputs["events"], mode),
+                      truth, witness)
 
 
 def judge_strangers(report, truths, outputs, scenario=None):
@@ -216,6 +225,7 @@ def live(report, options):
         time.sleep(0.5)
     tracers = [Tracer(options.tcptrail, args + more, directory, tag)
                for tag, args in OUTPUTS.items()]
+    witness = Witness(*map(int, PORTS.split("-")))
     try:
         why = [w for w in (t.wait_ready() for t in tracers) if w]
         if why:
@@ -229,6 +239,7 @@ def live(report, options):
     finally:
         for t in tracers:
             t.stop()
+        witness.close()
         pool.shutdown()
     outputs = load_outputs(report, {t.tag: t.out for t in tracers})
     judge_schema(report, outputs)
@@ -238,8 +249,8 @@ def live(report, options):
     forget_cookies(ends, os.uname().release)
     forget_cookies(earlier_ends, os.uname().release)
     judge_strangers(report, ends + earlier_ends, outputs)
-    judge_ends(report, ends, outputs, mode)
-    judge_ends(report, earlier_ends, outputs, mode, earlier=True)
+    judge_ends(report, ends, outputs, mode, witness=witness)
+    judge_ends(report, earlier_ends, outputs, mode, earlier=True, witness=witness)
     if options.keep:
         print(f"# kept in {directory}")
     else:

@@ -279,8 +279,7 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 				e->old_state != ST_SYN_SENT))
 		c->detail |= DETAIL_ICMP;
 	if (e->old_state == ST_SYN_SENT) {
-		if (t->total_retrans > c->syn_retransmits)
-			c->syn_retransmits = t->total_retrans < 255 ? t->total_retrans : 255;
+		timeline_syns(c, t);
 		return;
 	}
 	timeline_counters(c, t);

@@ -110,6 +110,9 @@ void timeline_move(struct pipeline *p, struct conn *c, const struct move *m);
 void timeline_step(struct pipeline *p, struct conn *c, enum step_kind kind, uint64_t ts_ns,
 		   enum trigger trigger, uint32_t seq, uint32_t aux);
 void timeline_counters(struct conn *c, const struct event_tcp *t);
+/* SYNs sent again, as the kernel counts them in a socket that sent nothing else yet: no hook tells
+ * of one that is withheld from us. tcp_sock.total_retrans. */
+void timeline_syns(struct conn *c, const struct event_tcp *t);
 /* What being in this (kernel) state proves, when how it got there was not seen. */
 void timeline_imply(struct conn *c, enum tcp_state state, const struct event_tcp *t);
 void timeline_report(struct pipeline *p, const struct conn *c, const struct change *ch);

@@ -201,6 +201,15 @@ static void established_server(struct pipeline *p, struct conn *c, const struct 
 	}
 }
 
+void timeline_syns(struct conn *c, const struct event_tcp *t)
+{
+	if (t->total_retrans > c->syn_retransmits)
+		c->syn_retransmits = t->total_retrans < UINT8_MAX ? t->total_retrans : UINT8_MAX;
+	if (t->total_retrans > c->retransmits[RT_SYN])
+		c->retransmits[RT_SYN] =
+			t->total_retrans < UINT16_MAX ? t->total_retrans : UINT16_MAX;
+}
+
 static void enter_established(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	bool passive = e->old_state == ST_SYN_RECV && !(c->seen & SEEN_SIMULTANEOUS_OPEN);
@@ -209,8 +218,8 @@ static void enter_established(struct pipeline *p, struct conn *c, const struct e
 		c->role = ROLE_CLIENT; /* its SYN was sent, though we did not see it */
 	if (passive)
 		established_server(p, c, e);
-	else if (e->tcp.total_retrans > c->syn_retransmits)
-		c->syn_retransmits = e->tcp.total_retrans < 255 ? e->tcp.total_retrans : 255;
+	else
+		timeline_syns(c, &e->tcp);
 	c->est_ns = e->ts_ns;
 	c->seen |= SEEN_ESTABLISHED | SEEN_EST_TIME;
 	if (e->old_state == ST_SYN_SENT) {
