@@ -74,9 +74,9 @@ enum {
 	TAKES_INTERVAL = 1 << 4, /* it repeats: --interval */
 	TAKES_STUCK = 1 << 5,    /* it is `stuck` */
 	TAKES_VIEW = 1 << 6,     /* it shows a stream: --from, --record */
-	TAKES_PACKETS = 1 << 8,  /* it is `timeline` */
 	TAKES_FILE = 1 << 7,     /* it is `record`: its first word is a file */
 	TAKES_SERVE = 1 << 8,    /* it is `serve` */
+	TAKES_PACKETS = 1 << 9,  /* it is `timeline` */
 };
 
 /* A command is a row: main.c's table. */

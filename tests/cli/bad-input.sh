@@ -54,6 +54,8 @@ mistake "unknown option '--durtion': did you mean '--duration'\?" events --durti
 mistake "unknown option '-Z': 'tcptrail --help' lists them" events -Z
 mistake "unknown option '--\\\\x1b\[31m': .*" $'--\e[31m'
 
+mistake "--packets: not an option of 'serve': .*" serve --packets
+mistake "--listen: not an option of 'timeline': .*" timeline --listen 1
 mistake "--output: 'xml': expected text, json or csv for 'conns'" conns -o xml
 mistake "--output: 'csv': expected text or json for 'events'" events -o csv
 mistake "-o: expected text, json or csv" conns -o
