@@ -160,6 +160,10 @@ tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn
 check: all $(UNIT_BIN) ## unit tests, golden timelines and lint; needs no root
 	$(Q)$(SUITES) $(BUILD) unit schema replay lint
 
+.PHONY: docs
+docs: ## make docs/json.md, the ClickHouse table and the Elasticsearch template from the schema
+	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 tools/schema_docs.py
+
 .PHONY: test-vm
 test-vm: static ## run the scenario suite on packaged kernels in QEMU (KERNELS="6.12 7.2", MODE=full)
 	$(Q)tests/vm/run.sh $(foreach k,$(or $(KERNELS),6.12),--kernel $(k)) --mode $(or $(MODE),full) $(VM_ARGS)
