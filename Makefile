@@ -151,7 +151,7 @@ run: ## install what is missing, build, and watch this host's live connections
 test: ## install what is missing and run every test that this host can run (root)
 	$(Q)tests/deps.sh --build --test
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck replay live_replay captures serve faults security soak
+	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck replay live_replay captures serve fleet faults security soak
 
 .PHONY: tests
 tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn

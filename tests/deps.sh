@@ -10,7 +10,10 @@ build="gcc make clang llvm libc6-dev libbpf-dev libelf-dev libpcap-dev zlib1g-de
 libmd-dev libmicrohttpd-dev pkg-config bpftool"
 test="git libcmocka-dev python3 python3-jsonschema jq iproute2 nftables tcpdump tshark valgrind
 shellcheck clang-format clang-tidy cppcheck qemu-system-x86 busybox-static cpio kmod xz-utils
-zstd libbpf-tools mandoc procps systemd openssl chromium"
+zstd libbpf-tools mandoc procps systemd openssl chromium python3-yaml clickhouse-common"
+# Installed, these would start a service of their own: they are only unpacked, for the tests.
+unpacked="clickhouse-server prometheus"
+unpacked_to=$(dirname "$0")/../build/unpacked
 
 wanted=$build
 list=
@@ -54,12 +57,26 @@ missing() {
 	esac
 }
 
+# Each as apt has it, once; without them what needs them is skipped by name.
+unpack() {
+	local package
+	[ "$wanted" != "$build" ] || return 0
+	for package in $unpacked; do
+		[ ! -e "$unpacked_to/.$package" ] || continue
+		mkdir -p "$unpacked_to/.get"
+		(cd "$unpacked_to/.get" && apt-get download -qq "$package" >/dev/null 2>&1) &&
+			dpkg -x "$unpacked_to/.get/$package"_*.deb "$unpacked_to" &&
+			: >"$unpacked_to/.$package" || echo "deps: could not unpack $package" >&2
+		rm -rf "$unpacked_to/.get"
+	done
+}
+
 need=$(missing)
 if [ -n "$list" ]; then
 	[ -z "$need" ] || echo "$need"
 	exit 0
 fi
-[ -n "$need" ] || exit 0
+[ -n "$need" ] || { unpack; exit 0; }
 need=${need//$'\n'/ }
 if [ "$(id -u)" != 0 ]; then
 	echo "deps: missing: $need" >&2
@@ -80,3 +97,4 @@ if [ -n "$left" ]; then
 	echo "deps: still missing: $left" >&2
 	exit 1
 fi
+unpack
