@@ -168,6 +168,11 @@ docs: ## make docs/json.md, the ClickHouse table and the Elasticsearch template 
 test-vm: static ## run the scenario suite on packaged kernels in QEMU (KERNELS="6.12 7.2", MODE=full)
 	$(Q)tests/vm/run.sh $(foreach k,$(or $(KERNELS),6.12),--kernel $(k)) --mode $(or $(MODE),full) $(VM_ARGS)
 
+.PHONY: soak
+soak: all tests ## churn for SECONDS (3600) at RATE connections a second (500), in a namespace of its own (root)
+	$(Q)unshare -n sh -c 'ip link set lo up && exec "$$0" "$$@"' tests/kernel/soak.py --tcptrail $(BUILD)/tcptrail \
+		--churn $(BUILD)/tests/churn --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),500)
+
 .PHONY: fuzz
 fuzz: ## run each libFuzzer target for FUZZ_SECONDS (12)
 	$(Q)tests/fuzz/run.sh $(BUILD) $(or $(FUZZ_SECONDS),12)
