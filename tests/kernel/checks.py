@@ -124,7 +124,8 @@ def counters(truth, record, earlier):
     if "retransmits" in truth:
         # probes send nothing anew: the kernel does not count them either
         counted = field(record, "tcp.retransmits") or {}
-        total = sum(counted.get(k, 0) for k in ("syn", "timeout", "fast", "tail_loss_probe"))
+        total = sum(counted.get(k, 0) for k in ("syn", "timeout", "fast", "slow_start",
+                                                "tail_loss_probe"))
         if total != truth["retransmits"]:
             faults.append(f"tcp.retransmits: expected {truth['retransmits']} in all "
                           f"(TCP_INFO's total_retrans), got {counted}")

@@ -50,7 +50,7 @@ SS_STATES = {"ESTAB": "established", "SYN-SENT": "syn_sent", "SYN-RECV": "syn_re
              "FIN-WAIT-1": "fin_wait_1", "FIN-WAIT-2": "fin_wait_2", "TIME-WAIT": "time_wait",
              "CLOSE-WAIT": "close_wait", "LAST-ACK": "last_ack", "LISTEN": "listen",
              "CLOSING": "closing"}
-SENT_AGAIN = ("syn", "synack", "timeout", "fast", "tail_loss_probe")
+SENT_AGAIN = ("syn", "synack", "timeout", "fast", "slow_start", "tail_loss_probe")
 
 
 def ports_args(ports):

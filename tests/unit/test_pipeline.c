@@ -310,6 +310,48 @@ static void reuse_ends_a_held_time_wait(void **st)
 	pipeline_free(p);
 }
 
+/* What the kernel's fields are at tcp_retransmit_skb in each case: held against its counters and a
+ * capture by tests/vm/loss.sh. */
+static void a_retransmit_has_its_kind(void **arg)
+{
+	static const struct {
+		uint8_t ca_state, pending, retransmits, flags;
+		uint32_t snd_wnd;
+		enum retransmit_kind kind;
+		enum trigger trigger;
+	} cases[] = {
+		{0, 0, 1, 2, 0, RT_SYN, TRIG_TIMER},
+		{0, 5, 0, 16, 9000, RT_TAIL_LOSS_PROBE, TRIG_TIMER},
+		{3, 1, 0, 16, 9000, RT_FAST, TRIG_PACKET},
+		{3, 2, 0, 16, 9000, RT_FAST, TRIG_PACKET}, /* RACK's timer */
+		{3, 5, 0, 16, 9000, RT_FAST, TRIG_PACKET}, /* a loss probe still armed */
+		{4, 0, 1, 16, 9000, RT_TIMEOUT, TRIG_TIMER},
+		{4, 0, 1, 16, 0, RT_TIMEOUT, TRIG_TIMER},
+		{4, 1, 1, 16, 9000, RT_SLOW_START, TRIG_PACKET},
+		{4, 2, 0, 16, 9000, RT_SLOW_START, TRIG_PACKET},
+		{4, 0, 0, 16, 0, RT_ZERO_WINDOW_PROBE, TRIG_TIMER},
+	};
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+
+	open_client(p, 1);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct event e = state(10 + i, 1, ST_ESTABLISHED, ST_ESTABLISHED);
+
+		e.kind = EV_RETRANSMIT;
+		e.tcp.ca_state = cases[i].ca_state;
+		e.tcp.pending = cases[i].pending;
+		e.tcp.retransmits = cases[i].retransmits;
+		e.tcp.snd_wnd = cases[i].snd_wnd;
+		e.extra.seg.tcp_flags = cases[i].flags;
+		feed(p, e);
+		assert_int_equal(s.last.kind, CHANGE_RETRANSMIT);
+		assert_int_equal(s.last.retransmit, cases[i].kind);
+		assert_int_equal(s.last.trigger, cases[i].trigger);
+	}
+	pipeline_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +365,7 @@ int main(void)
 		cmocka_unit_test(an_orphan_that_runs_out_says_so),
 		cmocka_unit_test(time_wait_is_counted_for_its_time),
 		cmocka_unit_test(reuse_ends_a_held_time_wait),
+		cmocka_unit_test(a_retransmit_has_its_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

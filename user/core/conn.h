@@ -43,6 +43,7 @@ enum retransmit_kind {
 	RT_SYNACK,
 	RT_TIMEOUT,
 	RT_FAST,
+	RT_SLOW_START, /* what else a timeout took for lost, as acknowledgements come */
 	RT_TAIL_LOSS_PROBE,
 	RT_ZERO_WINDOW_PROBE,
 	RT_KEEPALIVE,

@@ -10,7 +10,7 @@
 #include "pipeline_impl.h"
 
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_ACK = 16 };
-enum { PENDING_PROBE0 = 3, PENDING_LOSS_PROBE = 5 }; /* icsk_pending, inet_connection_sock.h */
+enum { PENDING_LOSS_PROBE = 5 }; /* icsk_pending, inet_connection_sock.h */
 enum { CA_RECOVERY = 3, CA_LOSS = 4 };		     /* enum tcp_ca_state */
 
 static void count_retransmit(struct pipeline *p, struct conn *c, enum retransmit_kind k)
@@ -24,7 +24,19 @@ static void count_retransmit(struct pipeline *p, struct conn *c, enum retransmit
 		c->synack_retransmits++;
 }
 
-/* From the tracepoint alone: docs/architecture.md has the table. */
+/* After a timeout the timer sends one segment, with itself no longer pending (tcp_write_timer_handler
+ * clears it first); the rest is sent as acknowledgements come, with the next timer armed. */
+static enum retransmit_kind in_loss(const struct event *e)
+{
+	if (e->tcp.pending)
+		return RT_SLOW_START;
+	/* tcp_retransmit_timer() counts no retry of a probe into a window that was taken back */
+	return !e->tcp.retransmits && !e->tcp.snd_wnd ? RT_ZERO_WINDOW_PROBE : RT_TIMEOUT;
+}
+
+/* From the tracepoint alone. Each kind but the zero-window probe is one that the kernel counts:
+ * TCPSynRetrans (syn, synack), TCPFastRetrans, TCPSlowStartRetrans; of TCPLossProbes those that
+ * send nothing new. */
 static enum retransmit_kind retransmit_kind(const struct event *e)
 {
 	uint16_t flags = e->extra.seg.tcp_flags;
@@ -33,13 +45,11 @@ static enum retransmit_kind retransmit_kind(const struct event *e)
 		return flags & TCP_ACK ? RT_SYNACK : RT_SYN;
 	if (e->new_state == ST_SYN_SENT)
 		return RT_SYN;
-	if (e->tcp.ca_state == CA_RECOVERY) /* first: a loss probe may be armed meanwhile */
-		return RT_FAST;
-	if (e->tcp.pending == PENDING_LOSS_PROBE)
+	if (e->tcp.ca_state == CA_LOSS || !e->tcp.pending)
+		return in_loss(e);
+	if (e->tcp.ca_state != CA_RECOVERY && e->tcp.pending == PENDING_LOSS_PROBE)
 		return RT_TAIL_LOSS_PROBE;
-	if (e->tcp.ca_state != CA_LOSS && !e->tcp.retransmits && !e->tcp.snd_wnd)
-		return RT_ZERO_WINDOW_PROBE;
-	return RT_TIMEOUT;
+	return RT_FAST; /* in Recovery a loss probe may be armed meanwhile */
 }
 
 void segments_retransmit(struct pipeline *p, const struct event *e)
@@ -56,7 +66,7 @@ void segments_retransmit(struct pipeline *p, const struct event *e)
 	ch.seq = e->extra.seg.seq;
 	ch.has_seq = true;
 	ch.state_duration_ns = -1;
-	if (ch.retransmit == RT_FAST)
+	if (ch.retransmit == RT_FAST || ch.retransmit == RT_SLOW_START)
 		ch.trigger = TRIG_PACKET;
 	count_retransmit(p, c, ch.retransmit);
 	timeline_step(p, c, STEP_RETRANSMIT, e->ts_ns, ch.trigger, ch.seq, ch.retransmit);

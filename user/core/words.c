@@ -109,6 +109,7 @@ static const char *const retransmit_kinds[] = {
 	[RT_SYNACK] = "synack",
 	[RT_TIMEOUT] = "timeout",
 	[RT_FAST] = "fast",
+	[RT_SLOW_START] = "slow_start",
 	[RT_TAIL_LOSS_PROBE] = "tail_loss_probe",
 	[RT_ZERO_WINDOW_PROBE] = "zero_window_probe",
 	[RT_KEEPALIVE] = "keepalive",

@@ -180,6 +180,7 @@ static void put_community(const struct csv_row *r)
 	X("tcp.retransmits.synack", put_retransmits(r, RT_SYNACK))                              \
 	X("tcp.retransmits.timeout", put_retransmits(r, RT_TIMEOUT))                            \
 	X("tcp.retransmits.fast", put_retransmits(r, RT_FAST))                                  \
+	X("tcp.retransmits.slow_start", put_retransmits(r, RT_SLOW_START))                      \
 	X("tcp.retransmits.tail_loss_probe", put_retransmits(r, RT_TAIL_LOSS_PROBE))            \
 	X("tcp.retransmits.zero_window_probe", put_retransmits(r, RT_ZERO_WINDOW_PROBE))        \
 	X("tcp.retransmits.keepalive", put_retransmits(r, RT_KEEPALIVE))                        \
