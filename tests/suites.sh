@@ -31,7 +31,7 @@ suite_stuck() { python3 tests/kernel/stuck.py --tcptrail "$build/tcptrail"; }
 suite_replay() { tests/replay/run.sh "$build"; }
 suite_captures() { python3 tests/captures/run.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_live_replay() { tests/replay/live.sh "$build"; }
-suite_fleet() { python3 tests/fleet/run.py --tcptrail "$build/tcptrail"; }
+suite_fleet() { tests/fleet/run.py --tcptrail "$build/tcptrail"; }
 suite_serve() { python3 tests/serve/run.py --tcptrail "$build/tcptrail"; }
 suite_faults() { python3 tests/kernel/faults.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_soak() { python3 tests/kernel/soak.py --tcptrail "$build/tcptrail" --churn "$build/tests/churn"; }

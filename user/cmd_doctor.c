@@ -29,7 +29,7 @@ int cmd_doctor(const struct options *o)
 	if (!d->opened)
 		doctor_plan(d, o);
 	if (o->format == OUT_JSON)
-		doctor_show_json(d);
+		doctor_show_json(d, o);
 	else
 		doctor_show_text(d, o);
 	status = d->opened && !d->measure_error ? 0 : 2;

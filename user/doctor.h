@@ -67,6 +67,6 @@ void doctor_measure(struct doctor *d, const struct options *o);
 bool doctor_verdict(const struct doctor *d, char *out, unsigned size);
 
 void doctor_show_text(const struct doctor *d, const struct options *o);
-void doctor_show_json(const struct doctor *d);
+void doctor_show_json(const struct doctor *d, const struct options *o);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "core/buf.h"
 #include "core/jsonw.h"
+#include "core/otlp.h"
 #include "doctor.h"
 #include "options.h"
 #include "output/paint.h"
@@ -309,10 +310,10 @@ static void json_common_fields(struct jsonw *w, struct buf *b)
 	buf_free(&time);
 }
 
-void doctor_show_json(const struct doctor *d)
+void doctor_show_json(const struct doctor *d, const struct options *o)
 {
 	char why[DOCTOR_LINE];
-	struct buf b = {0};
+	struct buf b = {0}, otlp = {0};
 	struct jsonw w;
 	bool bad = doctor_verdict(d, why, sizeof(why));
 
@@ -345,6 +346,9 @@ void doctor_show_json(const struct doctor *d)
 	json_cost(&w, d);
 	json_close(&w);
 	json_end(&w);
-	fwrite(b.data, 1, b.len, stdout);
+	if (o->otlp && otlp_from_json(&otlp, b.data, b.len))
+		otlp.len = 0;
+	fwrite(o->otlp ? otlp.data : b.data, 1, o->otlp ? otlp.len : b.len, stdout);
 	buf_free(&b);
+	buf_free(&otlp);
 }

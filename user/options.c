@@ -45,7 +45,8 @@ const struct option_row option_rows[] = {
 	  "ports 0-65535 such as 443 or 80,443,8000-8010", "either port" },
 
 	{ 'o', "output", "FORMAT", GROUP_SHOW, 0, 0, option_set_format,
-	  "text, json or csv", "text (default), json (a record a line) or csv (conns, stuck)" },
+	  "text, json, otlp-json or csv", "text (default), json (a record a line), otlp-json (the "
+	  "same as OpenTelemetry's logs) or csv (conns, stuck)" },
 	{ 'T', "time", NULL, GROUP_SHOW, TAKES_TIMES, AT(wall_clock), NULL, NULL,
 	  "a column with the wall clock" },
 	{ 'w', "wide", NULL, GROUP_SHOW, TAKES_TRACE, AT(wide), NULL, NULL,

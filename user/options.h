@@ -34,6 +34,7 @@ struct serve_options {
 struct options {
 	const struct command *command;
 	enum output_format format;
+	bool otlp;                   /* -o otlp-json: OUT_JSON, written as OTLP */
 	double duration_s;           /* 0: until a signal */
 	double interval_s;           /* states, listeners: redraw every; 0: the command's default */
 	uint64_t count;              /* records printed; 0: no limit */

@@ -83,7 +83,7 @@ const char *option_check_record(const struct parse *p, uint64_t used);
 extern const struct filter_names option_names;
 /* -o against what p->command has. */
 int option_check_format(struct parse *p);
-/* "text, json or csv" of those that the command has. */
+/* "text, json, otlp-json or csv" of those that the command has. */
 void option_formats(const struct command *c, char *out, size_t size);
 
 /* options_help.c */

@@ -57,21 +57,31 @@ static int value_word(const char *value, const char *const *words, unsigned n)
 
 /* ---- plain values -------------------------------------------------------------- */
 
-static const char *const format_words[] = {
-	[OUT_TEXT] = "text", [OUT_JSON] = "json", [OUT_CSV] = "csv"
+/* What -o takes. Two words may mean one format, written in two ways. */
+static const struct {
+	const char *word;
+	enum output_format format;
+	bool otlp;
+} formats[] = {
+	{ "text", OUT_TEXT, false },
+	{ "json", OUT_JSON, false },
+	{ "otlp-json", OUT_JSON, true },
+	{ "csv", OUT_CSV, false },
 };
 
 void option_formats(const struct command *c, char *out, size_t size)
 {
-	unsigned left = (unsigned)__builtin_popcount(c->formats);
+	unsigned left = 0;
 	size_t at = 0;
 
+	for (unsigned i = 0; i < LENGTH(formats); i++)
+		left += (c->formats >> formats[i].format) & 1;
 	out[0] = '\0';
-	for (unsigned i = 0; i < LENGTH(format_words) && at < size; i++) {
-		if (!(c->formats & 1u << i))
+	for (unsigned i = 0; i < LENGTH(formats) && at < size; i++) {
+		if (!(c->formats & 1u << formats[i].format))
 			continue;
 		left--;
-		at += (size_t)snprintf(out + at, size - at, "%s%s", format_words[i],
+		at += (size_t)snprintf(out + at, size - at, "%s%s", formats[i].word,
 				       left > 1 ? ", " : left ? " or " : "");
 	}
 }
@@ -85,12 +95,18 @@ int option_set_format(struct parse *p, const struct option_row *row, const char 
 
 int option_check_format(struct parse *p)
 {
-	int i = p->format ? value_word(p->format, format_words, LENGTH(format_words)) : OUT_TEXT;
+	const char *word = p->format ? p->format : formats[0].word;
 
-	if (i < 0 || !(p->command->formats & 1u << i))
-		return -EINVAL;
-	p->o->format = (enum output_format)i;
-	return 0;
+	for (unsigned i = 0; i < LENGTH(formats); i++) {
+		if (strcmp(word, formats[i].word))
+			continue;
+		if (!(p->command->formats & 1u << formats[i].format))
+			return -EINVAL;
+		p->o->format = formats[i].format;
+		p->o->otlp = formats[i].otlp;
+		return 0;
+	}
+	return -EINVAL;
 }
 
 /* "10", "0.5", and with a unit "500ms", "10s", "5m", "2h", "1d". */

@@ -25,6 +25,7 @@
 
 #include "confine.h"
 #include "core/filter/filter.h"
+#include "core/otlp.h"
 #include "recorder.h"
 #include "session_impl.h"
 
@@ -44,86 +45,6 @@ uint64_t run_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
-/* ---- the view behind the count ------------------------------------------------- */
-
-static bool session_enough(const struct session *s)
-{
-	return s->o->count && s->records >= s->o->count;
-}
-
-/* Does the view still want to hear? */
-static bool run_takes(struct run *r)
-{
-	if (session_enough(&r->s))
-		return false;
-	if (r->o->nfrom)
-		replay_make_room(r);
-	return true;
-}
-
-static void forward_change(void *arg, const struct conn *c, const struct change *ch)
-{
-	struct run *r = arg;
-
-	if (run_takes(r))
-		r->view->ops->change(r->state, c, ch);
-}
-
-static void forward_conn_end(void *arg, const struct conn *c, const struct verdict *v)
-{
-	struct run *r = arg;
-
-	if (run_takes(r))
-		r->view->ops->conn_end(r->state, c, v);
-}
-
-static void forward_snapshot(void *arg, const struct conn *c)
-{
-	struct run *r = arg;
-
-	if (run_takes(r))
-		r->view->ops->snapshot(r->state, c);
-}
-
-static void forward_snapshot_done(void *arg)
-{
-	struct run *r = arg;
-
-	if (run_takes(r))
-		r->view->ops->snapshot_done(r->state);
-}
-
-static void forward_tick(void *arg, uint64_t now_ns)
-{
-	struct run *r = arg;
-
-	if (run_takes(r))
-		r->view->ops->tick(r->state, now_ns);
-}
-
-/* A member that the view does not have stays NULL: the pipeline then skips the work. */
-static void run_forward(struct run *r)
-{
-	const struct view_ops *ops = r->view->ops;
-
-	r->ops = (struct view_ops){
-		.change = ops->change ? forward_change : NULL,
-		.conn_end = ops->conn_end ? forward_conn_end : NULL,
-		.snapshot = ops->snapshot ? forward_snapshot : NULL,
-		.snapshot_done = ops->snapshot_done ? forward_snapshot_done : NULL,
-		.tick = ops->tick ? forward_tick : NULL,
-	};
-}
-
-void session_printed(struct session *s)
-{
-	s->records++;
-	if (session_enough(s)) {
-		s->stop = true;
-		sink_mute(s->out);
-	}
 }
 
 void session_keep(struct session *s, const char *why)
@@ -186,6 +107,8 @@ static int run_open_view(struct run *r)
 	r->s.out = sink_new(STDOUT_FILENO, r->o->nfrom ? SINK_REPLAY : 0);
 	if (!r->s.out)
 		return -ENOMEM;
+	if (r->o->otlp)
+		sink_set_rewrite(r->s.out, otlp_from_json);
 	r->s.p = pipeline_new(&cfg, &r->ops, r);
 	if (!r->s.p)
 		return -ENOMEM;

@@ -33,6 +33,9 @@ void run_refresh_stats(struct run *r);
 void run_intervals(struct run *r, uint64_t now);
 void run_flush(struct run *r);
 
+/* session_view.c: fills r->ops from r->view. */
+void run_forward(struct run *r);
+
 /* session_replay.c: from files. */
 int replay_open(struct run *r, char *msg, size_t msg_len);
 int replay_loop(struct run *r);

@@ -18,6 +18,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
 
 import clickhouse  # noqa: E402  pylint: disable=wrong-import-position
 import harness  # noqa: E402  pylint: disable=wrong-import-position
+import otlp  # noqa: E402  pylint: disable=wrong-import-position
 import recipes  # noqa: E402  pylint: disable=wrong-import-position
 import stores  # noqa: E402  pylint: disable=wrong-import-position
 
@@ -49,7 +50,7 @@ def part_stores(t, ground):
             server.close()
 
 
-PARTS = {"stores": part_stores}
+PARTS = {"stores": part_stores, "otlp": otlp.check}
 
 
 def main():

@@ -52,6 +52,8 @@ struct sink {
 	size_t lens_head, lens_len, lens_cap;
 	size_t partial;    /* bytes of the oldest record that are written */
 	uint64_t records, lost;
+	sink_rewrite_fn rewrite; /* NULL: as they are */
+	struct buf scratch;
 	int error;         /* sticky: the descriptor is dead */
 };
 
@@ -95,6 +97,7 @@ void sink_free(struct sink *s)
 	if (s->own_fd >= 0)
 		close(s->own_fd);
 	buf_free(&s->queue);
+	buf_free(&s->scratch);
 	free(s->lens);
 	free(s);
 }
@@ -143,6 +146,26 @@ static bool sink_remember(struct sink *s, size_t len)
 	return true;
 }
 
+void sink_set_rewrite(struct sink *s, sink_rewrite_fn rewrite)
+{
+	s->rewrite = rewrite;
+}
+
+/* The record in its other form, where it was; without memory or sense the queue counts as
+ * failed, so that the record is lost and not half. */
+static void sink_rewritten(struct sink *s)
+{
+	struct buf *q = &s->queue;
+
+	s->scratch.len = 0;
+	s->scratch.failed = false;
+	if (s->rewrite(&s->scratch, q->data + s->mark, q->len - s->mark))
+		q->failed = true;
+	q->failed |= s->scratch.failed;
+	q->len = s->mark;
+	buf_put(q, s->scratch.data, s->scratch.len);
+}
+
 void sink_commit(struct sink *s)
 {
 	size_t len = s->queue.len - s->mark;
@@ -150,6 +173,10 @@ void sink_commit(struct sink *s)
 	if (s->muted || !len) {
 		s->queue.len = s->mark;
 		return;
+	}
+	if (s->rewrite && !s->queue.failed) {
+		sink_rewritten(s);
+		len = s->queue.len - s->mark;
 	}
 	if (s->queue.failed || s->error || sink_queued(s) > s->cap || !sink_remember(s, len)) {
 		s->queue.failed = false;

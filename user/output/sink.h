@@ -14,6 +14,11 @@ struct sink;
 struct sink *sink_new(int fd, size_t cap); /* cap 0: 16 MiB */
 void sink_free(struct sink *s);
 
+/* From now on each record goes through this on its way: what it appends to out is written in its
+ * place. Not 0: the record is counted as lost. */
+typedef int (*sink_rewrite_fn)(struct buf *out, const char *record, size_t len);
+void sink_set_rewrite(struct sink *s, sink_rewrite_fn rewrite);
+
 /* The buffer to format one record into; sink_commit() keeps it whole or drops it whole. */
 struct buf *sink_begin(struct sink *s);
 void sink_commit(struct sink *s);

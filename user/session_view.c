@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the pipeline calls: the view's own callbacks, until -c is reached.
+ *
+ * Always: a member that the view does not have stays NULL, so that the pipeline skips the
+ * work. Never: a record after the last one that was asked for.
+ */
+#include "session_impl.h"
+
+static bool session_enough(const struct session *s)
+{
+	return s->o->count && s->records >= s->o->count;
+}
+
+/* Does the view still want to hear? */
+static bool run_takes(struct run *r)
+{
+	if (session_enough(&r->s))
+		return false;
+	if (r->o->nfrom)
+		replay_make_room(r);
+	return true;
+}
+
+static void forward_change(void *arg, const struct conn *c, const struct change *ch)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->change(r->state, c, ch);
+}
+
+static void forward_conn_end(void *arg, const struct conn *c, const struct verdict *v)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->conn_end(r->state, c, v);
+}
+
+static void forward_snapshot(void *arg, const struct conn *c)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->snapshot(r->state, c);
+}
+
+static void forward_snapshot_done(void *arg)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->snapshot_done(r->state);
+}
+
+static void forward_tick(void *arg, uint64_t now_ns)
+{
+	struct run *r = arg;
+
+	if (run_takes(r))
+		r->view->ops->tick(r->state, now_ns);
+}
+
+void run_forward(struct run *r)
+{
+	const struct view_ops *ops = r->view->ops;
+
+	r->ops = (struct view_ops){
+		.change = ops->change ? forward_change : NULL,
+		.conn_end = ops->conn_end ? forward_conn_end : NULL,
+		.snapshot = ops->snapshot ? forward_snapshot : NULL,
+		.snapshot_done = ops->snapshot_done ? forward_snapshot_done : NULL,
+		.tick = ops->tick ? forward_tick : NULL,
+	};
+}
+
+void session_printed(struct session *s)
+{
+	s->records++;
+	if (session_enough(s)) {
+		s->stop = true;
+		sink_mute(s->out);
+	}
+}
