@@ -115,7 +115,7 @@ static void must_hold(struct pipeline *p)
 	if (conntab_count(t) > MAX_CONNECTIONS)
 		abort();
 	while ((c = conntab_next(t, &cursor))) {
-		if (c->state >= ST_COUNT || c->steps_len > c->steps_cap)
+		if (c->state >= ST_COUNT || c->steps_len > STEPS_LARGE)
 			abort();
 		in_state[c->state]++;
 		o = pipeline_peer(p, c);

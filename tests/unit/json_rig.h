@@ -118,6 +118,7 @@ static struct conn *add_conn(struct rig *r, uint64_t cookie)
 	struct conn *c = conntab_add(pipeline_conns(r->s.p), cookie);
 
 	assert_non_null(c);
+	assert_non_null(conntab_end(pipeline_conns(r->s.p), c));
 	c->netns = NETNS;
 	v4(c->local, 1);
 	v4(c->peer, 2);

@@ -62,6 +62,7 @@ static void make_end(struct ladder_end *e, unsigned role, uint32_t owner)
 	bool client = role == ROLE_CLIENT;
 
 	memset(e, 0, sizeof(*e));
+	c->end = &e->end;
 	memcpy(c->local, mapped, sizeof(mapped));
 	memcpy(c->peer, mapped, sizeof(mapped));
 	c->local[15] = client ? 1 : 2;
@@ -91,7 +92,7 @@ static void step(struct ladder_end *e, double at_ms, unsigned kind, unsigned sta
 		.aux = aux,
 	};
 	e->conn.state = (uint8_t)state;
-	e->conn.end_ns = e->conn.start_ns + (uint64_t)(at_ms * MS);
+	e->end.end_ns = e->conn.start_ns + (uint64_t)(at_ms * MS);
 }
 
 static uint64_t at(const struct ladder_end *e, double ms)
@@ -110,10 +111,10 @@ static void packet(struct ladder_end *e, double ms, unsigned state)
 	if (state == ST_CLOSE_WAIT || state == ST_CLOSING ||
 	    (state == ST_TIME_WAIT && !(c->seen & SEEN_FIN_PEER))) {
 		c->seen |= SEEN_FIN_PEER | SEEN_FIN_PEER_TIME;
-		c->fin_peer_ns = at(e, ms);
-		c->fin_seq_peer = c->isn_peer + 1 + (uint32_t)c->bytes_received;
-		if (!c->first_fin)
-			c->first_fin = 2;
+		e->end.fin_peer_ns = at(e, ms);
+		e->end.fin_seq_peer = c->isn_peer + 1 + (uint32_t)c->bytes_received;
+		if (!e->end.first_fin)
+			e->end.first_fin = 2;
 	}
 	if (state == ST_FIN_WAIT_2)
 		c->seen |= SEEN_FIN_LOCAL_ACKED;
@@ -121,13 +122,13 @@ static void packet(struct ladder_end *e, double ms, unsigned state)
 		c->seen |= SEEN_CLOSING;
 	if (state == ST_TIME_WAIT) {
 		c->seen |= SEEN_TIME_WAIT | SEEN_CLOSE | SEEN_FIN_LOCAL_ACKED;
-		c->tw_ns = at(e, ms);
-		c->tw_end = TW_RUNNING;
+		e->end.tw_ns = at(e, ms);
+		e->end.tw_end = TW_RUNNING;
 	}
 	if (state == ST_CLOSED) {
 		c->seen |= SEEN_CLOSE;
-		c->end_old_state = c->state;
-		c->end_trigger = TRIG_PACKET;
+		e->end.end_old_state = c->state;
+		e->end.end_trigger = TRIG_PACKET;
 		if (c->state == ST_LAST_ACK)
 			c->seen |= SEEN_FIN_LOCAL_ACKED;
 	}
@@ -144,27 +145,27 @@ static void call(struct ladder_end *e, double ms, unsigned state, uint32_t who)
 	}
 	if (state == ST_FIN_WAIT_1 || state == ST_LAST_ACK) {
 		c->seen |= SEEN_FIN_LOCAL | SEEN_FIN_LOCAL_TIME;
-		c->fin_local_ns = at(e, ms);
-		c->fin_seq_local = c->isn_local + 1 + (uint32_t)c->bytes_sent;
-		c->closer = who;
-		if (!c->first_fin)
-			c->first_fin = 1;
+		e->end.fin_local_ns = at(e, ms);
+		e->end.fin_seq_local = c->isn_local + 1 + (uint32_t)c->bytes_sent;
+		e->end.closer = who;
+		if (!e->end.first_fin)
+			e->end.first_fin = 1;
 	}
 	if (state == ST_CLOSED) {
 		c->seen |= SEEN_CLOSE;
-		c->end_old_state = c->state;
-		c->end_trigger = TRIG_SYSCALL;
-		c->closer = who;
+		e->end.end_old_state = c->state;
+		e->end.end_trigger = TRIG_SYSCALL;
+		e->end.closer = who;
 	}
-	step(e, ms, STEP_STATE, state, TRIG_SYSCALL, c->fin_seq_local, who);
+	step(e, ms, STEP_STATE, state, TRIG_SYSCALL, e->end.fin_seq_local, who);
 }
 
 static void timer(struct ladder_end *e, double ms, uint8_t err)
 {
 	e->conn.seen |= SEEN_CLOSE;
-	e->conn.end_old_state = e->conn.state;
-	e->conn.end_trigger = TRIG_TIMER;
-	e->conn.err = err;
+	e->end.end_old_state = e->conn.state;
+	e->end.end_trigger = TRIG_TIMER;
+	e->end.err = err;
 	step(e, ms, STEP_STATE, ST_CLOSED, TRIG_TIMER, 0, 0);
 }
 

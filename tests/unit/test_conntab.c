@@ -220,19 +220,18 @@ static void test_steps(void **state)
 		add_steps(t, c, n, n + 1);
 		add_steps(t, other, n, n + 1);
 		assert_int_equal(c->steps_len, n + 1);
-		assert_int_equal(c->steps_cap, n < STEPS_SMALL ? STEPS_SMALL : STEPS_LARGE);
 		for (unsigned i = 0; i <= n; i++)
 			assert_int_equal(conntab_step(t, c, i)->seq, i);
 	}
-	assert_int_equal(c->steps_dropped, 0);
+	assert_null(c->end);
 	add_steps(t, c, STEPS_LARGE, 1000);
 	assert_int_equal(c->steps_len, STEPS_LARGE);
-	assert_int_equal(c->steps_dropped, 1000 - STEPS_LARGE);
+	assert_int_equal(conn_end(c)->steps_dropped, 1000 - STEPS_LARGE);
 	for (unsigned i = 0; i < STEPS_LARGE; i++)
 		assert_int_equal(conntab_step(t, c, i)->seq,
 				 i < STEPS_KEEP ? i : 1000 - STEPS_LARGE + i);
 	add_steps(t, c, 1000, 70000);
-	assert_int_equal(c->steps_dropped, UINT16_MAX); /* counted as far as it can */
+	assert_int_equal(conn_end(c)->steps_dropped, UINT16_MAX); /* counted as far as it can */
 	assert_int_equal(other->steps_len, STEPS_LARGE);
 	assert_int_equal(conntab_step(t, other, STEPS_LARGE - 1)->seq, STEPS_LARGE - 1);
 	conntab_free(t);
@@ -247,7 +246,7 @@ static void test_memory_comes_back(void **state)
 
 	for (unsigned round = 0; round < 10; round++) {
 		for (uint64_t i = 1; i <= 50000; i++)
-			add_steps(t, conntab_add(t, i + round), 0, 6);
+			add_steps(t, conntab_add(t, i + round), 0, STEPS_MEDIUM + 1);
 		if (!round)
 			peak = conntab_bytes(t);
 		assert_int_equal(conntab_bytes(t), peak);
@@ -260,6 +259,60 @@ static void test_memory_comes_back(void **state)
 	conntab_free(t);
 }
 
+/* Zeros to read as long as there is none; one and the same from then on; gone with its conn. */
+static void test_end(void **state)
+{
+	struct conntab *t = conntab_new(10);
+	struct conn *c = conntab_add(t, 1), *o = conntab_add(t, 2);
+	struct conn_end *end;
+
+	assert_null(c->end);
+	assert_memory_equal(conn_end(c), &conn_end_none, sizeof(conn_end_none));
+	end = conntab_end(t, c);
+	assert_memory_equal(end, &conn_end_none, sizeof(conn_end_none));
+	end->end_ns = 5;
+	assert_ptr_equal(conntab_end(t, c), end);
+	assert_ptr_equal(conn_end(c), end);
+	assert_ptr_not_equal(conntab_end(t, o), end);
+	conntab_del(t, c);
+	c = conntab_add(t, 3);
+	assert_null(c->end);
+	assert_int_equal(conntab_end(t, c)->end_ns, 0);
+	conntab_free(t);
+}
+
+/* The other end's cookie is told while that lives and, once it was kept, afterwards. */
+static void test_peer_cookie(void **state)
+{
+	struct conntab *t = conntab_new(10);
+	struct conn *c = conntab_add(t, 1), *o = conntab_add(t, 2);
+
+	assert_int_equal(conntab_peer_cookie(t, c), 0);
+	c->peer_conn = conntab_index(t, o);
+	assert_int_equal(conntab_peer_cookie(t, c), 2);
+	conntab_end(t, c)->peer_cookie = 2;
+	c->peer_conn = 0;
+	conntab_del(t, o);
+	assert_int_equal(conntab_peer_cookie(t, c), 2);
+	conntab_free(t);
+}
+
+/* A million that live, each with the two steps that made it ESTABLISHED. */
+static void test_memory_of_a_million(void **state)
+{
+	const uint64_t million = 1000000, most = 300 * million;
+	struct conntab *t = conntab_new(million);
+
+	for (uint64_t i = 1; i <= million; i++) {
+		struct conn *c = conntab_add(t, i);
+
+		assert_non_null(c);
+		add_steps(t, c, 0, STEPS_SMALL);
+	}
+	assert_true(conntab_bytes(t) < most);
+	conntab_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +322,9 @@ int main(void)
 		cmocka_unit_test(test_delete_while_walking),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_memory_comes_back),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_peer_cookie),
+		cmocka_unit_test(test_memory_of_a_million),
 	};
 
 	return cmocka_run_group_tests_name("conntab", tests, NULL, NULL);

@@ -93,6 +93,7 @@ static const struct row {
 
 static struct conn conn_of(const struct row *r)
 {
+	static struct conn_end end; /* the newest row's */
 	struct conn c = {
 		.cookie = 1,
 		.netns = NETNS,
@@ -102,7 +103,7 @@ static struct conn conn_of(const struct row *r)
 		.state = r->state,
 		.seen = r->seen,
 		.state_ns = (NOW_S - r->age_s) * S,
-		.stall_ns = r->stall_s ? (NOW_S - r->stall_s) * S : 0,
+		.end = &end,
 		.now = r->now,
 		.timer = r->timer,
 		.timer_retries = r->retries,
@@ -111,6 +112,7 @@ static struct conn conn_of(const struct row *r)
 		.tx_queue = r->tx,
 	};
 
+	end.stall_ns = r->stall_s ? (NOW_S - r->stall_s) * S : 0;
 	c.local[10] = c.local[11] = c.peer[10] = c.peer[11] = 0xff;
 	c.local[12] = c.peer[12] = 10;
 	c.peer[15] = 2;

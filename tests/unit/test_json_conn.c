@@ -19,9 +19,9 @@ static void full_life(struct rig *r, struct conn *c)
 {
 	c->state = ST_TIME_WAIT;
 	c->seen = SEEN_START | SEEN_CLOSE | SEEN_ESTABLISHED | SEEN_TIME_WAIT;
-	c->end_ns = (T0_S + 2) * NS;
-	c->tw_end = TW_RUNNING;
-	c->tw_substate = ST_TIME_WAIT;
+	c->end->end_ns = (T0_S + 2) * NS;
+	c->end->tw_end = TW_RUNNING;
+	c->end->tw_substate = ST_TIME_WAIT;
 	c->timer_expires_ms = 60000;
 	c->tcp_options = TOPT_SACK | TOPT_TIMESTAMPS | TOPT_WSCALE;
 	c->snd_wscale = 7;
@@ -33,12 +33,12 @@ static void full_life(struct rig *r, struct conn *c)
 	c->segments_received = 5;
 	c->srtt_us = 250;
 	c->min_rtt_us = 90;
-	c->retransmits[RT_SYN] = 1;
-	c->retransmits[RT_TIMEOUT] = 2;
+	c->end->retransmits[RT_SYN] = 1;
+	c->end->retransmits[RT_TIMEOUT] = 2;
 	c->syn_retransmits = 1;
 	c->evidence = EVIDENCE_PAIR | EVIDENCE_ESTIMATE;
 	c->owner = add_proc(r, 812, "curl", "/user.slice/session-3.scope");
-	c->closer = c->owner;
+	c->end->closer = c->owner;
 	add_step(r, c,
 		 (struct step){.kind = STEP_STATE,
 			       .state = ST_SYN_SENT,
@@ -121,7 +121,7 @@ static void test_connection(void **state)
 	struct conn *c = add_conn(r, 0x10), *o = add_conn(r, 0x11);
 
 	full_life(r, c);
-	c->peer_cookie = o->cookie;
+	c->end->peer_cookie = o->cookie;
 	json_connection(&r->f, &r->b, c, &full_verdict);
 	check(r);
 	want(r, "event/name", "tcp.connection");
@@ -199,7 +199,7 @@ static void test_counts_need_a_hook(void **state)
 
 	pipeline_stats_mut(r->s.p)->full_mode = true;
 	c->role = ROLE_SERVER;
-	c->tw_end = TW_EXPIRED;
+	c->end->tw_end = TW_EXPIRED;
 	json_connection(&r->f, &r->b, c, &full_verdict);
 	check(r);
 	want(r, "tcp/retransmits/keepalive", "0");
@@ -257,7 +257,7 @@ static void test_resets(void **state)
 	struct verdict v = full_verdict;
 
 	full_life(r, c);
-	c->err = ECONNRESET;
+	c->end->err = ECONNRESET;
 	c->seen |= SEEN_RST_RECEIVED;
 	v.teardown = TD_RESET_RECEIVED;
 	json_connection(&r->f, &r->b, c, &v);
@@ -265,7 +265,7 @@ static void test_resets(void **state)
 	want(r, "tcp/reset/direction", "received");
 	want(r, "error/type", "ECONNRESET");
 	c->seen ^= SEEN_RST_RECEIVED | SEEN_RST_SENT;
-	c->rst_reason = 5;
+	c->end->rst_reason = 5;
 	v.teardown = TD_RESET_SENT;
 	json_connection(&r->f, &r->b, c, &v);
 	check(r);
@@ -283,9 +283,9 @@ static void test_from_capture(void **state)
 	c->netns = 0;
 	c->state = ST_CLOSED;
 	c->seen = SEEN_START | SEEN_CLOSE | SEEN_RST_RECEIVED;
-	c->end_ns = c->start_ns + 77;
-	c->end_old_state = ST_SYN_SENT;
-	c->err = ECONNREFUSED;
+	c->end->end_ns = c->start_ns + 77;
+	c->end->end_old_state = ST_SYN_SENT;
+	c->end->err = ECONNREFUSED;
 	verdict_of(c, &v);
 	json_connection(&r->f, &r->b, c, &v);
 	check(r);
@@ -308,7 +308,7 @@ static void test_all_words(void **state)
 	struct conn *c = add_conn(r, 0x16);
 
 	full_life(r, c);
-	c->err = ETIMEDOUT;
+	c->end->err = ETIMEDOUT;
 	c->tcp_options = 0xff;
 	c->evidence = c->incomplete = 7;
 	for (unsigned i = 0; i < 20; i++) {
@@ -330,7 +330,7 @@ static void test_all_words(void **state)
 		v.time_wait_ns = v.accept_wait_ns = v.synack_to_ack_ns = 1;
 		c->state = 1 + i % (ST_COUNT - 1);
 		c->role = i % ROLE_LISTENER; /* a listener never makes one */
-		c->tw_end = i % TW_ENDS;
+		c->end->tw_end = i % TW_ENDS;
 		c->timer = i % TIMER_MAX;
 		c->steps_len = 0;
 		add_step(r, c,

@@ -51,7 +51,7 @@ static void test_half_close(void **state)
 
 	client_opens(f);
 	f->client.conn.seen |= SEEN_SHUT_WR_FIRST | SEEN_DATA_AFTER_FIN;
-	f->client.conn.at_fin = 100;
+	f->client.end.at_fin = 100;
 	exchange(f, 512, 400);
 	call(&f->client, 5, ST_FIN_WAIT_1, f->curl);
 	packet(&f->client, 5.02, ST_FIN_WAIT_2);
@@ -90,7 +90,7 @@ static void test_refused(void **state)
 
 	call(&f->client, 0, ST_SYN_SENT, f->curl);
 	f->client.conn.seen |= SEEN_ISN_LOCAL | SEEN_RST_RECEIVED;
-	f->client.conn.err = ECONNREFUSED;
+	f->client.end.err = ECONNREFUSED;
 	step(&f->client, 0.03, STEP_RST_RECEIVED, ST_SYN_SENT, TRIG_PACKET, 0, 0);
 	packet(&f->client, 0.031, ST_CLOSED);
 	check(f, "refused", &f->client, NULL);
@@ -103,7 +103,7 @@ static void test_syn_timeout(void **state)
 	call(&f->client, 0, ST_SYN_SENT, f->curl);
 	f->client.conn.seen |= SEEN_ISN_LOCAL;
 	f->client.conn.syn_retransmits = 2;
-	f->client.conn.retransmits[RT_SYN] = 2;
+	f->client.end.retransmits[RT_SYN] = 2;
 	step(&f->client, 1024, STEP_RETRANSMIT, ST_SYN_SENT, TRIG_TIMER, CLIENT_ISN, RT_SYN);
 	step(&f->client, 3072, STEP_RETRANSMIT, ST_SYN_SENT, TRIG_TIMER, CLIENT_ISN, RT_SYN);
 	timer(&f->client, 7168, ETIMEDOUT);
@@ -116,7 +116,7 @@ static void test_syn_retransmitted(void **state)
 
 	call(&f->client, 0, ST_SYN_SENT, f->curl);
 	f->client.conn.syn_retransmits = 1;
-	f->client.conn.retransmits[RT_SYN] = 1;
+	f->client.end.retransmits[RT_SYN] = 1;
 	step(&f->client, 1024, STEP_RETRANSMIT, ST_SYN_SENT, TRIG_TIMER, CLIENT_ISN, RT_SYN);
 	packet(&f->client, 1024.5, ST_ESTABLISHED);
 	packet(&f->client, 1100, ST_CLOSE_WAIT);
@@ -132,7 +132,7 @@ static void test_reset_received(void **state)
 	client_opens(f);
 	exchange(f, 512, 0);
 	f->client.conn.seen |= SEEN_RST_RECEIVED;
-	f->client.conn.err = ECONNRESET;
+	f->client.end.err = ECONNRESET;
 	step(&f->client, 50, STEP_RST_RECEIVED, ST_ESTABLISHED, TRIG_PACKET, 0, 0);
 	packet(&f->client, 50.001, ST_CLOSED);
 	check(f, "reset_received", &f->client, NULL);
@@ -172,7 +172,7 @@ static void test_keepalive_death(void **state)
 	exchange(f, 512, 14200);
 	f->client.conn.seen |= SEEN_KEEPALIVE_DEATH;
 	f->client.conn.probes = 3;
-	f->client.conn.retransmits[RT_KEEPALIVE] = 2;
+	f->client.end.retransmits[RT_KEEPALIVE] = 2;
 	step(&f->client, 60000, STEP_RETRANSMIT, ST_ESTABLISHED, TRIG_TIMER, 0, RT_KEEPALIVE);
 	step(&f->client, 61000, STEP_RETRANSMIT, ST_ESTABLISHED, TRIG_TIMER, 0, RT_KEEPALIVE);
 	timer(&f->client, 62000, ETIMEDOUT);
@@ -201,8 +201,8 @@ static void test_found_half_closed(void **state)
 
 	c->seen = SEEN_SNAPSHOT | SEEN_ESTABLISHED | SEEN_ISN_PEER | SEEN_FIN_LOCAL |
 		  SEEN_FIN_LOCAL_ACKED;
-	c->fin_seq_local = 7777;
-	c->first_fin = 1;
+	c->end->fin_seq_local = 7777;
+	c->end->first_fin = 1;
 	packet(&f->client, 1847.5, ST_TIME_WAIT);
 	check(f, "found_half_closed", &f->client, NULL);
 }
@@ -214,13 +214,13 @@ static void test_fin_unanswered(void **state)
 
 	client_opens(f);
 	call(&f->client, 10, ST_FIN_WAIT_1, f->curl);
-	f->client.conn.retransmits[RT_TIMEOUT] = 2;
+	f->client.end.retransmits[RT_TIMEOUT] = 2;
 	f->client.conn.detail |= DETAIL_IN_FLIGHT;
 	f->client.conn.seen |= SEEN_ORPHAN;
 	step(&f->client, 220, STEP_RETRANSMIT, ST_FIN_WAIT_1, TRIG_TIMER,
-	     f->client.conn.fin_seq_local, RT_TIMEOUT);
+	     f->client.end.fin_seq_local, RT_TIMEOUT);
 	step(&f->client, 640, STEP_RETRANSMIT, ST_FIN_WAIT_1, TRIG_TIMER,
-	     f->client.conn.fin_seq_local, RT_TIMEOUT);
+	     f->client.end.fin_seq_local, RT_TIMEOUT);
 	timer(&f->client, 1480, ETIMEDOUT);
 	check(f, "fin_unanswered", &f->client, NULL);
 }
@@ -330,8 +330,8 @@ static void test_hostile(void **state)
 				     (uint32_t)(seed >> 50));
 			}
 			ends[e]->conn.seen = (uint32_t)seed;
-			ends[e]->conn.first_fin = seed % 3;
-			ends[e]->conn.steps_dropped = 7;
+			ends[e]->end.first_fin = seed % 3;
+			ends[e]->end.steps_dropped = 7;
 		}
 		ladder_build(&l, f->procs, &f->client, round & 1 ? &f->server : NULL);
 		assert_true(l.len <= LADDER_ROWS);

@@ -77,7 +77,8 @@ struct step {
 };
 
 enum {
-	STEPS_SMALL = 4,  /* a quiet connection */
+	STEPS_SMALL = 2,  /* one that lives: how it came to ESTABLISHED */
+	STEPS_MEDIUM = 8, /* a quiet life from SYN to TIME_WAIT */
 	STEPS_LARGE = 24, /* the first STEPS_KEEP and the latest ones; the middle is counted */
 	STEPS_KEEP = 12,
 };
@@ -157,96 +158,122 @@ enum {
 
 enum time_wait_end { TW_NONE, TW_RUNNING, TW_EXPIRED, TW_REUSED, TW_KILLED, TW_ENDS };
 
-struct conn {
-	uint64_t cookie;
-	uint32_t netns;
-	uint64_t peer_cookie;    /* of the other end on this host, kept after that is gone; 0 none */
-	uint32_t peer_conn;      /* index of the other end on this host, 0 if none (conntab.h) */
-	uint8_t local[16];       /* v4-mapped for IPv4 */
-	uint8_t peer[16];
-	uint16_t lport;
-	uint16_t pport;
-	uint32_t seen;           /* SEEN_* */
-
-	uint8_t state;           /* enum tcp_state as it truly is: TIME_WAIT, not the tracepoint's CLOSE */
-	uint8_t role;            /* enum conn_role */
-	uint8_t evidence;        /* EVIDENCE_* */
-	uint8_t incomplete;      /* INCOMPLETE_* */
-	uint8_t err;             /* sk_err when it ended */
-	uint8_t end_old_state;   /* the state it was in when it ended */
-	uint8_t end_trigger;     /* enum trigger of the end */
-	uint8_t tw_end;          /* enum time_wait_end */
-	uint8_t tcp_options;     /* TOPT_*, negotiated */
-	uint8_t snd_wscale;
-	uint8_t rcv_wscale;
-	uint8_t first_fin;       /* 0 none, 1 local, 2 peer */
-	uint16_t mss;
-	uint8_t rst_reason;      /* kernel's enum sk_rst_reason, 0 unknown */
-	uint8_t timer;           /* enum event_timer armed when last seen */
-
-	uint64_t start_ns;       /* first sight; monotonic, like all times here */
-	uint64_t state_ns;       /* entered the present state */
+/*
+ * What a connection has late, or never: its end, and the troubles on the way to it. Most of those
+ * that live have none of it, so it is apart: made (conntab_end()) by the first fact that belongs
+ * here, read through conn_end(), which gives zeros as long as there is none.
+ */
+struct conn_end {
+	/* when; monotonic ns, 0: not (yet) */
 	uint64_t end_ns;
-	uint64_t syn_ns;
-	uint64_t synack_ns;
-	uint64_t est_ns;
-	uint64_t accept_ns;
 	uint64_t fin_local_ns;
 	uint64_t fin_peer_ns;
 	uint64_t tw_ns;          /* entered TIME_WAIT */
 	uint64_t tw_left_ns;
-	uint64_t due_ns;         /* pending: when the pipeline looks at it again */
 	uint64_t rst_ns;         /* the newest RST, sent or received */
-	uint64_t event_ns;       /* newest event or snapshot that told of it */
-	uint64_t stall_ns;       /* since when, at the latest, the peer has answered nothing; 0: it does */
+	uint64_t stall_ns;       /* the peer has answered nothing since, at the latest; 0: it does */
+	uint64_t due_ns;         /* pending: when the pipeline looks at it again */
 
-	uint32_t isn_local;
-	uint32_t isn_peer;
+	/* how */
+	uint64_t at_fin;         /* at the first FIN: ours, bytes_received; the peer's, our write_seq */
 	uint32_t fin_seq_local;
 	uint32_t fin_seq_peer;
-	uint32_t owner;          /* proc index (proc.h) of process.*; 0 unknown */
 	uint32_t closer;         /* proc index of who called close/shutdown/abort; 0 unknown */
-	uint32_t snd_nxt;        /* as last seen */
-	uint32_t rcv_nxt;
+	uint8_t first_fin;       /* 0 none, 1 local, 2 peer */
+	uint8_t err;             /* sk_err when it ended */
+	uint8_t end_old_state;   /* the state it was in when it ended */
+	uint8_t end_trigger;     /* enum trigger of the end */
+	uint8_t rst_reason;      /* kernel's enum sk_rst_reason, 0 unknown */
+	uint8_t tw_end;          /* enum time_wait_end */
+	uint8_t tw_substate;     /* full mode: what tcp_time_wait() made, FIN_WAIT2 or TIME_WAIT */
 
-	uint64_t bytes_sent;     /* payload handed to the wire at least once */
-	uint64_t bytes_received;
-	uint64_t at_fin;         /* the first FIN: ours, bytes_received then; the peer's, our write_seq */
-	uint32_t segments_sent;
-	uint32_t segments_received;
-	uint32_t srtt_us;
-	uint32_t min_rtt_us;     /* 0: none */
+	/* the troubles */
 	uint16_t retransmits[RT_COUNT];
-	uint8_t syn_retransmits;
-	uint8_t synack_retransmits;
-
-	uint8_t state_age_bound; /* 0 exact, 1 at least */
-	uint8_t holders;         /* processes that hold it, as far as a snapshot told; saturates */
-	uint8_t steps_cap;       /* STEPS_SMALL or STEPS_LARGE */
-	uint8_t steps_len;
 	uint16_t steps_dropped;  /* left out of the middle */
-	uint32_t steps_at;       /* slab index */
 
-	uint32_t rx_queue;       /* rcv_nxt - copied_seq, listener: accept queue */
-	uint32_t tx_queue;       /* write_seq - snd_una, listener: accept limit */
-	uint32_t timer_expires_ms;
-	uint8_t timer_retries;
-	uint8_t owner_source;    /* enum owner_source: how sure .owner is */
-	uint8_t tw_substate;     /* full mode: what tcp_time_wait() made, FIN_WAIT2 or TIME_WAIT; 0 not seen */
-	uint8_t probes;          /* icsk_probes_out when last seen */
-	uint8_t pending;         /* enum wait of pipeline_impl.h: what it waits for; 0 nothing */
-	uint8_t now;             /* NOW_* */
-	uint16_t generation;     /* last snapshot that saw it */
-	uint16_t detail;         /* DETAIL_* */
+	uint64_t peer_cookie;    /* of an other end that is gone: conntab_peer_cookie() */
 
-	/* tables' own links (conntab.c) */
-	uint32_t tuple_next;
-	uint32_t tuple_prev;
-	uint32_t tuple_hash;     /* 0: not in the tuple index */
 	/* the wait queues' links (ending.c) */
 	uint32_t wait_next;
 	uint32_t wait_prev;
 };
+
+/* Ordered for the cache: what a look-up touches first. */
+struct conn {
+	/* who */
+	uint64_t cookie;
+	uint8_t local[16];       /* v4-mapped for IPv4 */
+	uint8_t peer[16];
+	uint16_t lport;
+	uint16_t pport;
+	uint32_t netns;
+	uint32_t tuple_next;     /* the table's own links (conntab.c) */
+	uint32_t tuple_prev;
+	uint32_t tuple_hash;     /* 0: not in the tuple index */
+	uint32_t peer_conn;      /* index of the other end on this host, 0 if none (conntab.h) */
+
+	/* where it stands */
+	uint32_t seen;           /* SEEN_* */
+	uint16_t detail;         /* DETAIL_* */
+	uint16_t generation;     /* last snapshot that saw it */
+	uint8_t state : 4;       /* enum tcp_state as it truly is: TIME_WAIT, not CLOSE */
+	uint8_t role : 2;        /* enum conn_role */
+	uint8_t told : 1;        /* told of since the newest snapshot began */
+	uint8_t state_age_bound : 1; /* 0 exact, 1 at least */
+	uint8_t pending : 4;     /* enum wait of pipeline_impl.h: what it waits for; 0 nothing */
+	uint8_t now : 4;         /* NOW_* */
+	uint8_t evidence : 3;    /* EVIDENCE_* */
+	uint8_t incomplete : 3;  /* INCOMPLETE_* */
+	uint8_t steps_room : 2;  /* which of conntab.c's sizes its steps lie in; 0: none */
+	uint8_t steps_len;
+	uint32_t steps_at;       /* slab index */
+	struct conn_end *end;    /* read with conn_end(), made with conntab_end(); NULL: none */
+
+	/* whose */
+	uint32_t owner;          /* proc index (proc.h) of process.*; 0 unknown */
+	uint8_t owner_source;    /* enum owner_source: how sure .owner is */
+	uint8_t holders;         /* processes that hold it, as far as a snapshot told; saturates */
+
+	/* the handshake */
+	uint8_t syn_retransmits;
+	uint8_t synack_retransmits;
+	uint64_t start_ns;       /* first sight; monotonic, like all times here */
+	uint64_t state_ns;       /* entered the present state */
+	uint64_t syn_ns;
+	uint64_t synack_ns;
+	uint64_t est_ns;
+	uint64_t accept_ns;
+	uint32_t isn_local;
+	uint32_t isn_peer;
+	uint16_t mss;
+	uint8_t tcp_options;     /* TOPT_*, negotiated */
+	uint8_t snd_wscale : 4;
+	uint8_t rcv_wscale : 4;
+
+	/* as last seen */
+	uint32_t rcv_nxt;
+	uint64_t bytes_sent;     /* payload handed to the wire at least once */
+	uint64_t bytes_received;
+	uint32_t segments_sent;
+	uint32_t segments_received;
+	uint32_t srtt_us;
+	uint32_t min_rtt_us;     /* 0: none */
+	uint32_t rx_queue;       /* rcv_nxt - copied_seq, listener: accept queue */
+	uint32_t tx_queue;       /* write_seq - snd_una, listener: accept limit */
+	uint32_t timer_expires_ms;
+	uint8_t timer;           /* enum event_timer that was armed */
+	uint8_t timer_retries;
+	uint8_t probes;          /* icsk_probes_out */
+};
+_Static_assert(ST_COUNT <= 16 && ROLE_COUNT == 4, "a role always indexes a table, a state fits");
+
+extern const struct conn_end conn_end_none;
+
+/* Its end as far as it is known. Never NULL. */
+static inline const struct conn_end *conn_end(const struct conn *c)
+{
+	return c->end ? c->end : &conn_end_none;
+}
 
 static inline bool conn_seen(const struct conn *c, uint32_t flags)
 {

@@ -19,9 +19,16 @@
 enum {
 	FIRST_SLOTS = 1024,
 	CONN_BLOCK = 256 * 1024,
+	END_BLOCK = 64 * 1024,
 	STEP_BLOCK = 64 * 1024,
+	ROOMS = 4,
 	CAPACITY_MAX = 1 << 28,
 };
+
+/* How many steps each size of room holds (conn.steps_room). */
+static const uint8_t room_steps[ROOMS] = {0, STEPS_SMALL, STEPS_MEDIUM, STEPS_LARGE};
+
+const struct conn_end conn_end_none;
 
 struct slot {
 	uint32_t hash;
@@ -35,7 +42,9 @@ struct conntab {
 	uint64_t refused;
 	struct slot *slots;
 	uint32_t *tuples;       /* heads of chains, newest first */
-	struct slab conns, small, large;
+	struct slab conns, ends;
+	struct slab steps[ROOMS]; /* [0] is not used */
+	struct conn_end spare;  /* when memory is out: written, never read */
 };
 
 /* The finalizer of MurmurHash3's kind: every bit of the key reaches every bit of the result. */
@@ -78,8 +87,9 @@ struct conntab *conntab_new(uint32_t capacity)
 	t->seed = mix((uintptr_t)t);
 	t->mask = FIRST_SLOTS - 1;
 	slab_init(&t->conns, sizeof(struct conn), CONN_BLOCK);
-	slab_init(&t->small, STEPS_SMALL * sizeof(struct step), STEP_BLOCK);
-	slab_init(&t->large, STEPS_LARGE * sizeof(struct step), STEP_BLOCK);
+	slab_init(&t->ends, sizeof(struct conn_end), END_BLOCK);
+	for (unsigned i = 1; i < ROOMS; i++)
+		slab_init(&t->steps[i], room_steps[i] * sizeof(struct step), STEP_BLOCK);
 	t->slots = calloc(FIRST_SLOTS, sizeof(*t->slots));
 	t->tuples = calloc(FIRST_SLOTS, sizeof(*t->tuples));
 	if (!t->slots || !t->tuples) {
@@ -94,8 +104,9 @@ void conntab_free(struct conntab *t)
 	if (!t)
 		return;
 	slab_free_all(&t->conns);
-	slab_free_all(&t->small);
-	slab_free_all(&t->large);
+	slab_free_all(&t->ends);
+	for (unsigned i = 1; i < ROOMS; i++)
+		slab_free_all(&t->steps[i]);
 	free(t->slots);
 	free(t->tuples);
 	free(t);
@@ -113,13 +124,17 @@ uint64_t conntab_refused(const struct conntab *t)
 
 uint64_t conntab_bytes(const struct conntab *t)
 {
-	return sizeof(*t) + (t->mask + 1ull) * (sizeof(*t->slots) + sizeof(*t->tuples)) +
-	       slab_bytes(&t->conns) + slab_bytes(&t->small) + slab_bytes(&t->large);
+	uint64_t n = sizeof(*t) + (t->mask + 1ull) * (sizeof(*t->slots) + sizeof(*t->tuples)) +
+		     slab_bytes(&t->conns) + slab_bytes(&t->ends);
+
+	for (unsigned i = 1; i < ROOMS; i++)
+		n += slab_bytes(&t->steps[i]);
+	return n;
 }
 
 static inline struct conn *at(const struct conntab *t, uint32_t index)
 {
-	return slab_at(&t->conns, index);
+	return slab_item(&t->conns, index);
 }
 
 /* The slot that holds this cookie, or the empty one where it would go. */
@@ -247,9 +262,17 @@ static void slot_clear(struct conntab *t, uint32_t hole)
 	t->slots[hole] = (struct slot){ 0 };
 }
 
-static struct slab *steps_slab(struct conntab *t, const struct conn *c)
+struct conn_end *conntab_end_make(struct conntab *t, struct conn *c)
 {
-	return c->steps_cap == STEPS_LARGE ? &t->large : &t->small;
+	uint32_t index = slab_alloc(&t->ends);
+
+	if (!index) {
+		c->incomplete |= INCOMPLETE_LOST;
+		return &t->spare;
+	}
+	c->end = slab_item(&t->ends, index);
+	memset(c->end, 0, sizeof(*c->end));
+	return c->end;
 }
 
 void conntab_del(struct conntab *t, struct conn *c)
@@ -257,8 +280,10 @@ void conntab_del(struct conntab *t, struct conn *c)
 	uint32_t index = slab_index(&t->conns, c);
 
 	tuple_unlink(t, c);
-	if (c->steps_cap)
-		slab_free(steps_slab(t, c), c->steps_at);
+	if (c->steps_room)
+		slab_free(&t->steps[c->steps_room], c->steps_at);
+	if (c->end)
+		slab_free(&t->ends, slab_index(&t->ends, c->end));
 	slot_clear(t, slot_of(t, c->cookie, hash_cookie(t, c->cookie)));
 	c->cookie = 0;
 	t->count--;
@@ -272,16 +297,23 @@ uint32_t conntab_index(const struct conntab *t, const struct conn *c)
 
 struct conn *conntab_at(struct conntab *t, uint32_t index)
 {
-	struct conn *c = at(t, index);
+	struct conn *c = slab_at(&t->conns, index);
 
 	return c && c->cookie ? c : NULL;
 }
 
 const struct conn *conntab_at_const(const struct conntab *t, uint32_t index)
 {
-	const struct conn *c = at(t, index);
+	const struct conn *c = slab_at(&t->conns, index);
 
 	return c && c->cookie ? c : NULL;
+}
+
+uint64_t conntab_peer_cookie(const struct conntab *t, const struct conn *c)
+{
+	const struct conn *o = conntab_at_const(t, c->peer_conn);
+
+	return o ? o->cookie : conn_end(c)->peer_cookie;
 }
 
 void conntab_set_tuple(struct conntab *t, struct conn *c)
@@ -315,40 +347,50 @@ struct conn *conntab_find_tuple(struct conntab *t, uint32_t netns, const uint8_t
 	return NULL;
 }
 
-static void count_dropped(struct conn *c)
+static void count_dropped(struct conntab *t, struct conn *c)
 {
-	if (c->steps_dropped < UINT16_MAX)
-		c->steps_dropped++;
+	struct conn_end *end = conntab_end(t, c);
+
+	if (end->steps_dropped < UINT16_MAX)
+		end->steps_dropped++;
 }
 
-/* A place for one more step: the first few, then many, then in place of the oldest of the rest.
- * NULL when memory is out. */
+/* Into the next larger room. False when memory is out. */
+static bool move_steps(struct conntab *t, struct conn *c)
+{
+	struct slab *from = &t->steps[c->steps_room], *to = from + 1;
+	uint32_t index = slab_alloc(to);
+
+	if (!index)
+		return false;
+	if (c->steps_room) {
+		memcpy(slab_item(to, index), slab_item(from, c->steps_at),
+		       c->steps_len * sizeof(struct step));
+		slab_free(from, c->steps_at);
+	}
+	c->steps_room++;
+	c->steps_at = index;
+	return true;
+}
+
+/* A place for one more step: in ever larger rooms, then in place of the oldest of those behind the
+ * first few. NULL when memory is out. */
 static struct step *step_place(struct conntab *t, struct conn *c)
 {
-	struct step *steps = c->steps_cap ? slab_at(steps_slab(t, c), c->steps_at) : NULL;
-	struct slab *to = c->steps_cap ? &t->large : &t->small;
-	uint32_t index;
+	struct step *steps;
 
-	if (c->steps_len < c->steps_cap)
-		return steps + c->steps_len++;
-	if (c->steps_cap == STEPS_LARGE) {
+	if (c->steps_len == STEPS_LARGE) {
+		steps = slab_item(&t->steps[c->steps_room], c->steps_at);
 		memmove(steps + STEPS_KEEP, steps + STEPS_KEEP + 1,
 			(STEPS_LARGE - STEPS_KEEP - 1) * sizeof(*steps));
-		count_dropped(c);
+		count_dropped(t, c);
 		return steps + STEPS_LARGE - 1;
 	}
-	index = slab_alloc(to);
-	if (!index) {
-		count_dropped(c);
+	if (c->steps_len == room_steps[c->steps_room] && !move_steps(t, c)) {
+		count_dropped(t, c);
 		return NULL;
 	}
-	if (steps) {
-		memcpy(slab_at(to, index), steps, STEPS_SMALL * sizeof(*steps));
-		slab_free(&t->small, c->steps_at);
-	}
-	c->steps_cap = steps ? STEPS_LARGE : STEPS_SMALL;
-	c->steps_at = index;
-	steps = slab_at(to, index);
+	steps = slab_item(&t->steps[c->steps_room], c->steps_at);
 	return steps + c->steps_len++;
 }
 
@@ -362,9 +404,7 @@ void conntab_step_add(struct conntab *t, struct conn *c, const struct step *s)
 
 const struct step *conntab_step(const struct conntab *t, const struct conn *c, unsigned i)
 {
-	const struct slab *slab = c->steps_cap == STEPS_LARGE ? &t->large : &t->small;
-
-	return (const struct step *)slab_at(slab, c->steps_at) + i;
+	return (const struct step *)slab_item(&t->steps[c->steps_room], c->steps_at) + i;
 }
 
 struct conn *conntab_next(struct conntab *t, uint32_t *cursor)

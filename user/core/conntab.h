@@ -25,9 +25,20 @@ struct conn *conntab_find(struct conntab *t, uint64_t cookie);
 struct conn *conntab_add(struct conntab *t, uint64_t cookie);
 void conntab_del(struct conntab *t, struct conn *c);
 
+struct conn_end *conntab_end_make(struct conntab *t, struct conn *c);
+/* Its end, to write to: made when there is none. When memory is out the connection is marked
+ * incomplete and what is written is forgotten (c->end stays NULL); never NULL. */
+static inline struct conn_end *conntab_end(struct conntab *t, struct conn *c)
+{
+	return c->end ? c->end : conntab_end_make(t, c);
+}
+
 uint32_t conntab_index(const struct conntab *t, const struct conn *c);
 struct conn *conntab_at(struct conntab *t, uint32_t index);             /* NULL for 0 or a free one */
 const struct conn *conntab_at_const(const struct conntab *t, uint32_t index);
+
+/* The cookie of its other end on this host, also when that is gone; 0: none was known. */
+uint64_t conntab_peer_cookie(const struct conntab *t, const struct conn *c);
 
 /* The tuple index; call set when local, peer and ports are known, and again should they change. */
 void conntab_set_tuple(struct conntab *t, struct conn *c);

@@ -29,41 +29,46 @@ static const uint64_t wait_ns[WAITS] = {
 static void wait_unlink(struct pipeline *p, struct conn *c)
 {
 	struct wait_queue *q = &p->waits[c->pending];
-	struct conn *prev = conntab_at(p->conns, c->wait_prev);
-	struct conn *next = conntab_at(p->conns, c->wait_next);
+	struct conn_end *end = c->end;
+	struct conn *prev = conntab_at(p->conns, end->wait_prev);
+	struct conn *next = conntab_at(p->conns, end->wait_next);
 
 	if (prev)
-		prev->wait_next = c->wait_next;
+		prev->end->wait_next = end->wait_next;
 	else
-		q->head = c->wait_next;
+		q->head = end->wait_next;
 	if (next)
-		next->wait_prev = c->wait_prev;
+		next->end->wait_prev = end->wait_prev;
 	else
-		q->tail = c->wait_prev;
-	c->wait_next = c->wait_prev = 0;
+		q->tail = end->wait_prev;
+	end->wait_next = end->wait_prev = 0;
 	c->pending = WAIT_NONE;
 }
 
 void ending_wait(struct pipeline *p, struct conn *c, enum wait w)
 {
 	struct wait_queue *q = &p->waits[w];
+	struct conn_end *end;
 	struct conn *tail;
 
 	if (c->pending)
 		wait_unlink(p, c);
 	if (w == WAIT_NONE)
 		return;
+	end = conntab_end(p->conns, c);
+	if (!c->end)
+		return; /* memory is out: it is marked, and the next snapshot misses it */
 	c->pending = w;
-	c->due_ns = p->now_ns + wait_ns[w];
-	c->wait_prev = q->tail;
+	end->due_ns = p->now_ns + wait_ns[w];
+	end->wait_prev = q->tail;
 	tail = conntab_at(p->conns, q->tail);
 	q->tail = conntab_index(p->conns, c);
 	if (tail)
-		tail->wait_next = q->tail;
+		tail->end->wait_next = q->tail;
 	else
 		q->head = q->tail;
-	if (c->due_ns < p->next_due_ns)
-		p->next_due_ns = c->due_ns;
+	if (end->due_ns < p->next_due_ns)
+		p->next_due_ns = end->due_ns;
 }
 
 /* What was waited for has not come. */
@@ -74,7 +79,7 @@ void ending_awaited(struct pipeline *p, struct conn *c)
 	else if (minisock_awaits_reset(c))
 		minisock_did_reset(p, c);
 	else
-		ending_finish(p, c, c->end_ns);
+		ending_finish(p, c, conn_end(c)->end_ns);
 }
 
 static void settle_one(struct pipeline *p, struct conn *c)
@@ -85,12 +90,13 @@ static void settle_one(struct pipeline *p, struct conn *c)
 		break;
 	case WAIT_UNSEEN: /* TIME_WAIT or FIN_WAIT_2 in a namespace that we cannot ask */
 		if (c->state == ST_TIME_WAIT)
-			minisock_reaped(p, c, c->tw_ns + TIME_WAIT_S * NSEC_PER_SEC, TW_EXPIRED);
+			minisock_reaped(p, c, conn_end(c)->tw_ns + TIME_WAIT_S * NSEC_PER_SEC,
+					TW_EXPIRED);
 		else
 			ending_finish(p, c, p->now_ns);
 		break;
 	case WAIT_REUSE:
-		minisock_reaped(p, c, c->tw_left_ns, TW_KILLED);
+		minisock_reaped(p, c, conn_end(c)->tw_left_ns, TW_KILLED);
 		break;
 	case WAIT_REQUEST:
 		request_expired(p, c);
@@ -117,10 +123,11 @@ void ending_settle(struct pipeline *p, uint64_t now_ns)
 
 		if (!settles_by_itself(w))
 			continue;
-		while ((c = conntab_at(p->conns, p->waits[w].head)) && c->due_ns <= now_ns)
+		while ((c = conntab_at(p->conns, p->waits[w].head)) &&
+		       conn_end(c)->due_ns <= now_ns)
 			settle_one(p, c);
-		if (c && c->due_ns < next)
-			next = c->due_ns;
+		if (c && conn_end(c)->due_ns < next)
+			next = conn_end(c)->due_ns;
 	}
 	if (p->stats.now_in_state[ST_TIME_WAIT] && next > now_ns + NSEC_PER_SEC)
 		next = now_ns + NSEC_PER_SEC;
@@ -147,7 +154,7 @@ bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_req
 	for (unsigned w = WAIT_RESET; w < WAITS; w++) {
 		struct conn *c = after_lookup[w] ? conntab_at(p->conns, p->waits[w].head) : NULL;
 
-		if (!c || c->due_ns > now_ns)
+		if (!c || conn_end(c)->due_ns > now_ns)
 			continue;
 		out->cookie = c->cookie;
 		out->netns = c->netns;
@@ -186,9 +193,11 @@ static void release(struct pipeline *p, struct conn *c)
 	timeline_count_state(p, c, ST_NONE);
 	if (c->role == ROLE_LISTENER)
 		listener_unindex(p, c);
-	conntab_del(p->conns, c);
-	if (o)
+	if (o) {
+		conntab_end(p->conns, o)->peer_cookie = c->cookie;
 		o->peer_conn = 0;
+	}
+	conntab_del(p->conns, c);
 }
 
 void ending_drop(struct pipeline *p, struct conn *c)
@@ -198,7 +207,7 @@ void ending_drop(struct pipeline *p, struct conn *c)
 
 void ending_finish(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 {
-	c->end_ns = ts_ns;
+	conntab_end(p->conns, c)->end_ns = ts_ns;
 	c->seen |= SEEN_CLOSE;
 	if (c->incomplete & INCOMPLETE_GAP && p->lost_at_ns)
 		c->incomplete |= INCOMPLETE_LOST;
@@ -231,9 +240,9 @@ static enum trigger end_trigger(const struct conn *c, const struct event *e)
 {
 	if (e->tcp.err == ECONNABORTED || c->seen & SEEN_ABORT)
 		return TRIG_ABORT;
-	if (c->seen & SEEN_RST_RECEIVED || is_icmp(c->err))
+	if (c->seen & SEEN_RST_RECEIVED || is_icmp(conn_end(c)->err))
 		return TRIG_PACKET;
-	if (c->err == ETIMEDOUT)
+	if (conn_end(c)->err == ETIMEDOUT)
 		return TRIG_TIMER;
 	if (e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING)
 		return TRIG_PACKET;
@@ -250,10 +259,11 @@ static bool was_open(enum tcp_state state)
 static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	const struct event_tcp *t = &e->tcp;
+	struct conn_end *end = conntab_end(p->conns, c);
 
-	c->end_old_state = e->old_state;
-	c->err = t->err;
-	c->end_ns = e->ts_ns;
+	end->end_old_state = e->old_state;
+	end->err = t->err;
+	end->end_ns = e->ts_ns;
 	if (e->flags & EVF_DEAD)
 		c->seen |= SEEN_ORPHAN;
 	if (e->old_state != ST_SYN_SENT)
@@ -265,7 +275,7 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 	if (t->snd_una != t->snd_nxt)
 		c->detail |= DETAIL_IN_FLIGHT;
 	if (was_open(e->old_state) && is_icmp(t->err) && t->retransmits && t->snd_una != t->snd_nxt)
-		c->err =
+		end->err =
 			ETIMEDOUT; /* retransmission gave up; an ICMP error before it only named why */
 	if (t->write_seq != t->snd_nxt)
 		c->detail |= DETAIL_UNSENT;
@@ -275,11 +285,11 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 		c->detail |= DETAIL_DISCONNECTED;
 	if (e->extra.state.user_timeout_ms)
 		c->detail |= DETAIL_USER_TIMEOUT;
-	if (is_icmp(c->err) || (t->err == ECONNREFUSED && !(c->seen & SEEN_RST_RECEIVED) &&
-				e->old_state != ST_SYN_SENT))
+	if (is_icmp(end->err) || (t->err == ECONNREFUSED && !(c->seen & SEEN_RST_RECEIVED) &&
+				  e->old_state != ST_SYN_SENT))
 		c->detail |= DETAIL_ICMP;
 	if (e->old_state == ST_SYN_SENT) {
-		timeline_syns(c, t);
+		timeline_syns(p, c, t);
 		return;
 	}
 	timeline_counters(c, t);
@@ -288,11 +298,12 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 			c->detail & DETAIL_UNSENT ? RT_ZERO_WINDOW_PROBE : RT_KEEPALIVE;
 
 		c->seen |= SEEN_KEEPALIVE_DEATH;
-		if (c->retransmits[k] < t->probes_out)
-			c->retransmits[k] = t->probes_out; /* base mode: only their count is seen */
+		if (end->retransmits[k] < t->probes_out)
+			end->retransmits[k] =
+				t->probes_out; /* base mode: only their count is seen */
 	}
-	if (c->first_fin == 1 && c->seen & SEEN_FIN_LOCAL_TIME &&
-	    t->bytes_received > c->at_fin + (e->flags & EVF_DONE ? 1 : 0))
+	if (end->first_fin == 1 && c->seen & SEEN_FIN_LOCAL_TIME &&
+	    t->bytes_received > end->at_fin + (e->flags & EVF_DONE ? 1 : 0))
 		c->seen |= SEEN_DATA_AFTER_FIN;
 }
 
@@ -306,6 +317,7 @@ static bool listener_closed(const struct conn *c, const struct event *e)
 
 static void really_closed(struct pipeline *p, struct conn *c, const struct event *e)
 {
+	struct conn_end *end = conntab_end(p->conns, c);
 	struct move m = {
 		.ts_ns = e->ts_ns,
 		.to = ST_CLOSED,
@@ -320,12 +332,12 @@ static void really_closed(struct pipeline *p, struct conn *c, const struct event
 	if (m.trigger == TRIG_ABORT)
 		c->seen |= SEEN_ABORT;
 	if (m.trigger == TRIG_SYSCALL || m.trigger == TRIG_ABORT)
-		c->closer = m.actor ? m.actor : c->closer;
+		end->closer = m.actor ? m.actor : end->closer;
 	else
 		m.actor = 0;
 	if (m.trigger == TRIG_SYSCALL)
 		identity_own(c, m.actor, OWNER_ACTOR);
-	c->end_trigger = m.trigger;
+	end->end_trigger = m.trigger;
 	timeline_move(p, c, &m);
 	if (implies_rst(c, e)) {
 		c->detail |= DETAIL_RST_IMPLIED;
@@ -361,17 +373,20 @@ void ending_closed(struct pipeline *p, struct conn *c, const struct event *e)
 
 	end_facts(p, c, e);
 	if (gentle && (e->old_state == ST_FIN_WAIT_2 || e->old_state == ST_CLOSING) &&
-	    (e->flags & EVF_DONE || c->tw_substate == ST_TIME_WAIT)) {
+	    (e->flags & EVF_DONE || conn_end(c)->tw_substate == ST_TIME_WAIT)) {
 		if (!(c->seen & SEEN_FIN_PEER)) {
+			struct conn_end *end = conntab_end(p->conns, c);
+
 			c->seen |= SEEN_FIN_PEER | SEEN_FIN_PEER_TIME;
-			c->fin_peer_ns = e->ts_ns;
-			c->fin_seq_peer = e->tcp.rcv_nxt - 1;
+			end->fin_peer_ns = e->ts_ns;
+			end->fin_seq_peer = e->tcp.rcv_nxt - 1;
 			timeline_counters(c, &e->tcp);
 		}
 		minisock_time_wait(p, c, e->ts_ns, false);
 		return;
 	}
-	if (gentle && e->old_state == ST_FIN_WAIT_2 && (c->tw_substate || !p->sees_tw_enter)) {
+	if (gentle && e->old_state == ST_FIN_WAIT_2 &&
+	    (conn_end(c)->tw_substate || !p->sees_tw_enter)) {
 		minisock_fin_wait_2(p, c, e);
 		return;
 	}

@@ -37,7 +37,7 @@ static void forget_procs(struct pipeline *p)
 	proctab_mark_begin(p->procs);
 	while ((c = conntab_next(p->conns, &cursor))) {
 		proctab_mark(p->procs, c->owner);
-		proctab_mark(p->procs, c->closer);
+		proctab_mark(p->procs, conn_end(c)->closer);
 		mark_steps(p, c);
 	}
 	for (uint32_t i = 0; i < holders_count(p->holders); i++)
@@ -89,8 +89,6 @@ void identity_pair(struct pipeline *p, struct conn *c)
 				       c);
 	if (!o || o->peer_conn || o->role == ROLE_LISTENER || o->seen & SEEN_CLOSE)
 		return;
-	c->peer_cookie = o->cookie;
-	o->peer_cookie = c->cookie;
 	c->peer_conn = conntab_index(p->conns, o);
 	o->peer_conn = conntab_index(p->conns, c);
 }
@@ -148,7 +146,8 @@ struct conn *identity_add(struct pipeline *p, const struct event *e)
 		return NULL;
 	}
 	c->netns = e->netns;
-	c->start_ns = c->state_ns = c->event_ns = e->ts_ns;
+	c->start_ns = c->state_ns = e->ts_ns;
+	identity_told(p, c, e->ts_ns);
 	c->generation = p->generation;
 	identity_tuple(p, c, e);
 	return c;
@@ -169,7 +168,7 @@ static void found_in_mid_life(struct pipeline *p, struct conn *c, const struct e
 	if (e->flags & EVF_TCP) {
 		if (e->old_state != ST_SYN_SENT && e->old_state != ST_SYN_RECV)
 			identity_isns(c, &e->tcp);
-		timeline_imply(c, e->old_state, &e->tcp);
+		timeline_imply(p, c, e->old_state, &e->tcp);
 	}
 	timeline_count_state(p, c, e->old_state);
 	identity_pair(p, c);

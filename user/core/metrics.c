@@ -56,7 +56,7 @@ static void state_changed(struct metrics *m, const struct conn *c, const struct 
 
 	if (metrics_teardown_state(ch->from) && ch->from != ch->to && !ch->duration_at_least)
 		observe(&m->state[ch->from], state_buckets, ch->state_duration_ns);
-	if (ch->to != ST_ESTABLISHED || c->role >= ROLE_COUNT)
+	if (ch->to != ST_ESTABLISHED)
 		return;
 	verdict_of(c, &v);
 	observe(&m->handshake[c->role], handshake_buckets, v.handshake_ns);
@@ -73,8 +73,7 @@ void metrics_change(struct metrics *m, const struct conn *c, const struct change
 
 void metrics_conn_end(struct metrics *m, const struct conn *c, const struct verdict *v)
 {
-	if (c->role >= ROLE_COUNT || v->conn_state >= CS_COUNT || v->end_reason >= END_REASONS ||
-	    v->teardown == TD_OPEN)
+	if (v->conn_state >= CS_COUNT || v->end_reason >= END_REASONS || v->teardown == TD_OPEN)
 		return;
 	m->closed[c->role][v->conn_state]++;
 	if (c->role == ROLE_CLIENT && v->teardown == TD_ABORTED)

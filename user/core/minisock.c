@@ -22,7 +22,7 @@ static bool reachable(const struct pipeline *p, const struct conn *c)
 
 void minisock_watch(struct pipeline *p, struct conn *c)
 {
-	if (c->tw_substate && p->sees_tw_leave)
+	if (conn_end(c)->tw_substate && p->sees_tw_leave)
 		return; /* its hooks tell the rest */
 	ending_wait(p, c, reachable(p, c) ? WAIT_LOOKUP_1 : WAIT_UNSEEN);
 }
@@ -31,12 +31,13 @@ void minisock_watch(struct pipeline *p, struct conn *c)
 void minisock_fin_wait_2(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	uint32_t actor = identity_actor(p, e);
+	struct conn_end *end = conntab_end(p->conns, c);
 
 	c->seen |= SEEN_MINISOCK | SEEN_ORPHAN;
 	identity_own(c, actor, OWNER_ACTOR);
-	if (actor && !c->closer)
-		c->closer = actor;
-	c->end_ns = 0;
+	if (actor && !end->closer)
+		end->closer = actor;
+	end->end_ns = 0;
 	minisock_watch(p, c);
 }
 
@@ -48,16 +49,17 @@ void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool
 		.trigger = TRIG_PACKET,
 		.inferred = inferred,
 		.has_seq = c->seen & SEEN_FIN_PEER,
-		.seq = c->fin_seq_peer,
+		.seq = conn_end(c)->fin_seq_peer,
 	};
+	struct conn_end *end = conntab_end(p->conns, c);
 
-	c->tw_ns = ts_ns;
+	end->tw_ns = ts_ns;
 	c->seen |= SEEN_TIME_WAIT;
-	c->tw_end = TW_RUNNING;
-	c->end_trigger = TRIG_PACKET;
+	end->tw_end = TW_RUNNING;
+	end->end_trigger = TRIG_PACKET;
 	timeline_move(p, c, &m);
 	if (p->cfg.until_reaped) {
-		c->end_ns = ts_ns;
+		end->end_ns = ts_ns;
 		ending_wait(p, c, reachable(p, c) ? WAIT_REAP : WAIT_UNSEEN);
 		return;
 	}
@@ -76,23 +78,25 @@ void minisock_reaped(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum ti
 		.inferred = !p->sees_tw_leave,
 	};
 
-	c->tw_left_ns = ts_ns;
-	c->tw_end = how;
+	conntab_end(p->conns, c)->tw_left_ns = ts_ns;
+	conntab_end(p->conns, c)->tw_end = how;
 	if (!p->sees_tw_leave)
 		c->evidence |= reachable(p, c) ? EVIDENCE_LOOKUP : EVIDENCE_ESTIMATE;
 	timeline_move(p, c, &m);
-	ending_finish(p, c, c->tw_ns);
+	ending_finish(p, c, conn_end(c)->tw_ns);
 }
 
 /* --- the other end on this host tells ---------------------------------------- */
 
-static void fin_from_peer(struct conn *c, uint64_t ts_ns, uint8_t evidence)
+static void fin_from_peer(struct pipeline *p, struct conn *c, uint64_t ts_ns, uint8_t evidence)
 {
+	struct conn_end *end = conntab_end(p->conns, c);
+
 	if (c->seen & SEEN_FIN_PEER)
 		return;
 	c->seen |= SEEN_FIN_PEER | SEEN_FIN_PEER_TIME;
-	c->fin_peer_ns = ts_ns;
-	c->fin_seq_peer = c->rcv_nxt; /* a minisock takes only the next number */
+	end->fin_peer_ns = ts_ns;
+	end->fin_seq_peer = c->rcv_nxt; /* a minisock takes only the next number */
 	c->evidence |= evidence;
 }
 
@@ -101,7 +105,8 @@ void minisock_peer_sent_fin(struct pipeline *p, struct conn *peer, uint64_t ts_n
 	struct conn *c = identity_peer(p, peer);
 
 	if (c && in_minisock(c))
-		c->fin_peer_ns = ts_ns; /* on its way; it counts once it is acknowledged */
+		/* on its way; it counts once it is acknowledged */
+		conntab_end(p->conns, c)->fin_peer_ns = ts_ns;
 }
 
 /* The shortest that a tcp_fin_timeout or a TCP_LINGER2 can be, less the timer's grain. */
@@ -111,11 +116,13 @@ enum { FIN_WAIT_2_LEAST_MS = 980 };
  * Kernels before 6.12 do not trace the RST of a minisock; that of a close() is told next. */
 static bool answered_by_reset(const struct conn *c, const struct conn *peer)
 {
+	uint64_t rst_ns = conn_end(peer)->rst_ns;
 	uint64_t least_ms =
 		c->timer_expires_ms > 20 ? c->timer_expires_ms - 20 : FIN_WAIT_2_LEAST_MS;
 
-	return peer->seen & SEEN_RST_RECEIVED && peer->netns == c->netns && !c->tw_substate &&
-	       peer->rst_ns >= c->state_ns && (peer->rst_ns - c->state_ns) / NSEC_PER_MS < least_ms;
+	return peer->seen & SEEN_RST_RECEIVED && peer->netns == c->netns &&
+	       !conn_end(c)->tw_substate && rst_ns >= c->state_ns &&
+	       (rst_ns - c->state_ns) / NSEC_PER_MS < least_ms;
 }
 
 bool minisock_awaits_reset(const struct conn *c)
@@ -125,13 +132,14 @@ bool minisock_awaits_reset(const struct conn *c)
 
 void minisock_did_reset(struct pipeline *p, struct conn *c)
 {
-	uint64_t ts_ns = c->end_ns;
+	struct conn_end *end = conntab_end(p->conns, c);
+	uint64_t ts_ns = end->end_ns;
 
 	c->seen |= SEEN_RST_SENT;
-	c->rst_ns = ts_ns;
+	end->rst_ns = ts_ns;
 	c->evidence |= EVIDENCE_PAIR;
-	c->end_old_state = ST_FIN_WAIT_2;
-	c->end_trigger = TRIG_PACKET;
+	end->end_old_state = ST_FIN_WAIT_2;
+	end->end_trigger = TRIG_PACKET;
 	timeline_move(p, c,
 		      &(struct move){.ts_ns = ts_ns,
 				     .to = ST_CLOSED,
@@ -143,28 +151,30 @@ void minisock_did_reset(struct pipeline *p, struct conn *c)
 void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
 {
 	struct conn *c = identity_peer(p, peer);
+	struct conn_end *end;
 
 	if (!c || !in_minisock(c))
 		return;
-	if (peer->end_old_state == ST_LAST_ACK && !peer->err &&
+	end = conntab_end(p->conns, c);
+	if (conn_end(peer)->end_old_state == ST_LAST_ACK && !conn_end(peer)->err &&
 	    !(peer->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED))) {
 		/* Its FIN was acknowledged, and only this minisock can have done that. */
-		fin_from_peer(c, c->fin_peer_ns ? c->fin_peer_ns : ts_ns, EVIDENCE_PAIR);
+		fin_from_peer(p, c, end->fin_peer_ns ? end->fin_peer_ns : ts_ns, EVIDENCE_PAIR);
 		minisock_time_wait(p, c, ts_ns, true);
 		return;
 	}
 	if (answered_by_reset(c, peer)) {
-		c->end_ns = peer->rst_ns;
+		end->end_ns = conn_end(peer)->rst_ns;
 		ending_wait(p, c, WAIT_RESET);
 		return;
 	}
 	/* Within a namespace the RST arrives; between two it may meet nobody. */
-	if (peer->netns == c->netns && !c->tw_substate && /* full mode sees it arrive */
+	if (peer->netns == c->netns && !end->tw_substate && /* full mode sees it arrive */
 	    (peer->seen & SEEN_RST_SENT || peer->detail & DETAIL_RST_IMPLIED)) {
 		c->seen |= SEEN_RST_RECEIVED;
 		c->evidence |= EVIDENCE_PAIR;
-		c->end_old_state = ST_FIN_WAIT_2;
-		c->end_trigger = TRIG_PACKET;
+		end->end_old_state = ST_FIN_WAIT_2;
+		end->end_trigger = TRIG_PACKET;
 		timeline_move(p, c,
 			      &(struct move){.ts_ns = ts_ns,
 					     .to = ST_CLOSED,
@@ -184,7 +194,9 @@ void minisock_reused(struct pipeline *p, const struct conn *fresh)
 	old = conntab_find_tuple(p->conns, fresh->netns, fresh->local, fresh->lport, fresh->peer,
 				 fresh->pport, fresh);
 	if (old && old->state == ST_TIME_WAIT)
-		minisock_reaped(p, old, old->tw_left_ns ? old->tw_left_ns : fresh->start_ns,
+		minisock_reaped(p, old,
+				conn_end(old)->tw_left_ns ? conn_end(old)->tw_left_ns
+							  : fresh->start_ns,
 				TW_REUSED);
 }
 
@@ -198,7 +210,7 @@ void minisock_enter(struct pipeline *p, const struct event *e)
 	p->sees_tw_enter = true;
 	if (!c)
 		return;
-	c->tw_substate = e->extra.tw.substate;
+	conntab_end(p->conns, c)->tw_substate = e->extra.tw.substate;
 	c->timer_expires_ms = e->extra.tw.timeo_ms > 0 ? e->extra.tw.timeo_ms : 0;
 }
 
@@ -207,20 +219,21 @@ static void gone_without_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns,
 	/* The kernel's timer wheel rounds up; 1/8 is its coarsest granularity. */
 	uint64_t lived_ms = (ts_ns - c->state_ns) / NSEC_PER_MS;
 	bool timer = c->timer_expires_ms && lived_ms + 20 >= c->timer_expires_ms;
+	struct conn_end *end = conntab_end(p->conns, c);
 
 	if (c->seen & SEEN_RST_RECEIVED)
-		c->end_trigger = TRIG_PACKET;
+		end->end_trigger = TRIG_PACKET;
 	else if (purge)
 		c->detail |= DETAIL_NETNS_PURGE;
 	else if (timer)
 		c->detail |= DETAIL_FW2_EXPIRED;
 	if (timer && !(c->seen & SEEN_RST_RECEIVED))
-		c->end_trigger = TRIG_TIMER;
-	c->end_old_state = ST_FIN_WAIT_2;
+		end->end_trigger = TRIG_TIMER;
+	end->end_old_state = ST_FIN_WAIT_2;
 	timeline_move(p, c,
 		      &(struct move){.ts_ns = ts_ns,
 				     .to = ST_CLOSED,
-				     .trigger = c->end_trigger,
+				     .trigger = end->end_trigger,
 				     .inferred = !p->sees_tw_leave});
 	ending_finish(p, c, ts_ns);
 }
@@ -229,20 +242,23 @@ static void gone_without_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns,
  * < 0: no segment behind it), or its minisock answered data, and that ended it. */
 void minisock_reset_sent(struct pipeline *p, struct conn *c, const struct event *e)
 {
+	struct conn_end *end;
+
 	if (!in_minisock(c))
 		return;
-	c->end_old_state = ST_FIN_WAIT_2;
-	c->end_trigger = TRIG_PACKET;
+	end = conntab_end(p->conns, c);
+	end->end_old_state = ST_FIN_WAIT_2;
+	end->end_trigger = TRIG_PACKET;
 	if (!e->extra.reset.has_skb) {
 		c->detail |= DETAIL_RST_IMPLIED;
-		c->end_trigger = TRIG_SYSCALL;
+		end->end_trigger = TRIG_SYSCALL;
 		c->seen &= ~SEEN_MINISOCK;
 	}
 	timeline_move(p, c,
 		      &(struct move){.ts_ns = e->ts_ns,
 				     .to = ST_CLOSED,
-				     .trigger = c->end_trigger,
-				     .actor = c->end_trigger == TRIG_SYSCALL ? c->closer : 0});
+				     .trigger = end->end_trigger,
+				     .actor = end->end_trigger == TRIG_SYSCALL ? end->closer : 0});
 	ending_finish(p, c, e->ts_ns);
 }
 
@@ -258,16 +274,17 @@ void minisock_no_socket(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 /* An orphan FIN_WAIT_2 leaves before its time by a RST from the peer, by its namespace's end, or by
  * the RST with which it answers data: what is none of the others is the last. Kernels before 6.12
  * do not trace that RST. */
-static void left_early(struct conn *c, uint64_t ts_ns, bool purge)
+static void left_early(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge)
 {
 	uint64_t lived_ms = (ts_ns - c->state_ns) / NSEC_PER_MS;
+	struct conn_end *end = conntab_end(p->conns, c);
 
 	if (purge || c->seen & SEEN_RST_RECEIVED || !c->timer_expires_ms ||
 	    lived_ms + 20 >= c->timer_expires_ms)
 		return;
 	c->seen |= SEEN_RST_SENT;
-	c->rst_ns = ts_ns;
-	c->end_trigger = TRIG_PACKET;
+	end->rst_ns = ts_ns;
+	end->end_trigger = TRIG_PACKET;
 	c->evidence |= EVIDENCE_ESTIMATE;
 }
 
@@ -283,11 +300,11 @@ void minisock_leave(struct pipeline *p, const struct event *e)
 		return;
 	}
 	if (in_minisock(c)) {
-		left_early(c, e->ts_ns, purge);
+		left_early(p, c, e->ts_ns, purge);
 		gone_without_fin(p, c, e->ts_ns, purge);
 	} else if (c->state == ST_TIME_WAIT) {
-		c->tw_left_ns = e->ts_ns;
-		if (e->ts_ns - c->tw_ns + 100 * NSEC_PER_MS >= TIME_WAIT_S * NSEC_PER_SEC)
+		conntab_end(p->conns, c)->tw_left_ns = e->ts_ns;
+		if (e->ts_ns - conn_end(c)->tw_ns + 100 * NSEC_PER_MS >= TIME_WAIT_S * NSEC_PER_SEC)
 			minisock_reaped(p, c, e->ts_ns, TW_EXPIRED);
 		else if (purge)
 			minisock_reaped(p, c, e->ts_ns, TW_KILLED);
@@ -318,7 +335,7 @@ void minisock_segment(struct pipeline *p, const struct event *e)
 		};
 
 		c->seen |= SEEN_RST_RECEIVED;
-		c->rst_ns = e->ts_ns;
+		conntab_end(p->conns, c)->rst_ns = e->ts_ns;
 		p->stats.resets[true]++;
 		timeline_report(p, c, &ch);
 		timeline_step(p, c, STEP_RST_RECEIVED, e->ts_ns, TRIG_PACKET, e->extra.seg.seq, 0);
@@ -327,7 +344,7 @@ void minisock_segment(struct pipeline *p, const struct event *e)
 	/* Data before the FIN makes the minisock reset; only the bare next FIN is taken. */
 	if (!(flags & FIN) || e->extra.seg.seq != c->rcv_nxt)
 		return;
-	fin_from_peer(c, e->ts_ns, 0);
+	fin_from_peer(p, c, e->ts_ns, 0);
 	minisock_time_wait(p, c, e->ts_ns, false);
 }
 
@@ -344,8 +361,9 @@ void minisock_lookup(struct pipeline *p, const struct event *e)
 	if (!e->extra.lookup.found) {
 		if (c->state != ST_TIME_WAIT)
 			gone_without_fin(p, c, e->ts_ns, false);
-		else if (e->ts_ns - c->tw_ns >= TIME_WAIT_S * NSEC_PER_SEC)
-			minisock_reaped(p, c, c->tw_ns + TIME_WAIT_S * NSEC_PER_SEC, TW_EXPIRED);
+		else if (e->ts_ns - conn_end(c)->tw_ns >= TIME_WAIT_S * NSEC_PER_SEC)
+			minisock_reaped(p, c, conn_end(c)->tw_ns + TIME_WAIT_S * NSEC_PER_SEC,
+					TW_EXPIRED);
 		else
 			minisock_reaped(p, c, e->ts_ns, TW_KILLED);
 		return;
@@ -355,7 +373,7 @@ void minisock_lookup(struct pipeline *p, const struct event *e)
 
 		if (left_ns > TIME_WAIT_S * NSEC_PER_SEC || fin_ns < c->state_ns)
 			fin_ns = c->state_ns;
-		fin_from_peer(c, fin_ns, EVIDENCE_LOOKUP);
+		fin_from_peer(p, c, fin_ns, EVIDENCE_LOOKUP);
 		minisock_time_wait(p, c, fin_ns, true);
 	} else if (in_minisock(c)) {
 		c->timer = TIMER_FIN_WAIT_2;

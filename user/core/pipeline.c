@@ -161,7 +161,7 @@ void pipeline_finish(struct pipeline *p, uint64_t now_ns)
 		if (c->pending == WAIT_RESET)
 			ending_awaited(p, c);
 		else if (c->pending == WAIT_REUSE)
-			minisock_reaped(p, c, c->tw_left_ns, TW_KILLED);
+			minisock_reaped(p, c, conn_end(c)->tw_left_ns, TW_KILLED);
 		else if (p->cfg.emit_open || c->pending == WAIT_REAP)
 			ending_write(p, c);
 	}

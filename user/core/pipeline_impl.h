@@ -35,6 +35,7 @@ enum wait {
 	WAIT_REQUEST,   /* a request sock whose end nobody announces (base mode) */
 	WAITS,
 };
+_Static_assert(WAITS <= 16, "conn.pending holds it");
 
 enum { TIME_WAIT_S = 60 }; /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
 #define NSEC_PER_SEC 1000000000ULL
@@ -86,6 +87,11 @@ bool pipeline_passes(const struct pipeline *p, const struct conn *c, const struc
 /* The conn of this event; adds one found in mid-life if it is unknown. NULL: table full. */
 struct conn *identity_conn(struct pipeline *p, const struct event *e);
 struct conn *identity_add(struct pipeline *p, const struct event *e);
+/* An event of this time told of it. */
+static inline void identity_told(const struct pipeline *p, struct conn *c, uint64_t ts_ns)
+{
+	c->told = ts_ns >= p->snapshot_begin_ns;
+}
 void identity_tuple(struct pipeline *p, struct conn *c, const struct event *e);
 void identity_pair(struct pipeline *p, struct conn *c);
 struct conn *identity_peer(const struct pipeline *p, const struct conn *c);
@@ -112,9 +118,10 @@ void timeline_step(struct pipeline *p, struct conn *c, enum step_kind kind, uint
 void timeline_counters(struct conn *c, const struct event_tcp *t);
 /* SYNs sent again, as the kernel counts them in a socket that sent nothing else yet: no hook tells
  * of one that is withheld from us. tcp_sock.total_retrans. */
-void timeline_syns(struct conn *c, const struct event_tcp *t);
+void timeline_syns(struct pipeline *p, struct conn *c, const struct event_tcp *t);
 /* What being in this (kernel) state proves, when how it got there was not seen. */
-void timeline_imply(struct conn *c, enum tcp_state state, const struct event_tcp *t);
+void timeline_imply(struct pipeline *p, struct conn *c, enum tcp_state state,
+		    const struct event_tcp *t);
 void timeline_report(struct pipeline *p, const struct conn *c, const struct change *ch);
 /* Counts c under `state` without a change being reported. */
 void timeline_count_state(struct pipeline *p, struct conn *c, enum tcp_state state);

@@ -26,26 +26,31 @@ static const uint8_t proofs[ST_COUNT] = {
 	[ST_LAST_ACK] = PROOF_EST | PROOF_FIN_LOCAL | PROOF_FIN_PEER | PROOF_PEER_FIRST,
 };
 
-void timeline_imply(struct conn *c, enum tcp_state state, const struct event_tcp *t)
+void timeline_imply(struct pipeline *p, struct conn *c, enum tcp_state state,
+		    const struct event_tcp *t)
 {
 	uint8_t proof = proofs[state];
+	struct conn_end *end;
 
 	if (proof & PROOF_EST)
 		c->seen |= SEEN_ESTABLISHED;
+	if (!(proof & (PROOF_FIN_LOCAL | PROOF_FIN_PEER)))
+		return;
+	end = conntab_end(p->conns, c);
 	if (proof & PROOF_FIN_LOCAL && !(c->seen & SEEN_FIN_LOCAL)) {
 		c->seen |= SEEN_FIN_LOCAL;
 		if (t)
-			c->fin_seq_local = t->write_seq - 1; /* the FIN is its last number */
+			end->fin_seq_local = t->write_seq - 1; /* the FIN is its last number */
 	}
 	if (proof & PROOF_FIN_PEER && !(c->seen & SEEN_FIN_PEER)) {
 		c->seen |= SEEN_FIN_PEER;
 		if (t)
-			c->fin_seq_peer = t->rcv_nxt - 1;
+			end->fin_seq_peer = t->rcv_nxt - 1;
 	}
 	if (proof & PROOF_ACKED)
 		c->seen |= SEEN_FIN_LOCAL_ACKED;
-	if (!c->first_fin && proof & (PROOF_LOCAL_FIRST | PROOF_PEER_FIRST))
-		c->first_fin = proof & PROOF_LOCAL_FIRST ? 1 : 2;
+	if (!end->first_fin && proof & (PROOF_LOCAL_FIRST | PROOF_PEER_FIRST))
+		end->first_fin = proof & PROOF_LOCAL_FIRST ? 1 : 2;
 	if (state == ST_CLOSING)
 		c->seen |= SEEN_CLOSING;
 }

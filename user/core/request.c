@@ -70,7 +70,7 @@ static struct conn *request_get(struct pipeline *p, const struct event *e)
 	if (!c)
 		c = request_add(p, e);
 	if (c)
-		c->event_ns = e->ts_ns;
+		identity_told(p, c, e->ts_ns);
 	return c;
 }
 
@@ -177,15 +177,17 @@ void request_synack_again(struct pipeline *p, const struct event *e)
 		.retransmit = RT_SYNACK,
 		.state_duration_ns = -1,
 	};
+	struct conn_end *end;
 
 	if (!c)
 		return;
+	end = conntab_end(p->conns, c);
 	take_isns(c, e);
 	c->detail |= DETAIL_SYN_ANSWERED;
 	if (c->synack_retransmits < UINT8_MAX)
 		c->synack_retransmits++;
-	if (c->retransmits[RT_SYNACK] < UINT16_MAX)
-		c->retransmits[RT_SYNACK]++;
+	if (end->retransmits[RT_SYNACK] < UINT16_MAX)
+		end->retransmits[RT_SYNACK]++;
 	p->stats.retransmits[RT_SYNACK]++;
 	ch.from = ch.to = c->state;
 	ch.has_seq = c->seen & SEEN_ISN_LOCAL;
@@ -214,12 +216,14 @@ void request_refused(struct pipeline *p, const struct event *e)
 
 static void request_end(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 {
-	c->end_old_state = ST_SYN_RECV;
-	c->end_trigger = c->seen & SEEN_RST_RECEIVED ? TRIG_PACKET : TRIG_TIMER;
+	struct conn_end *end = conntab_end(p->conns, c);
+
+	end->end_old_state = ST_SYN_RECV;
+	end->end_trigger = c->seen & SEEN_RST_RECEIVED ? TRIG_PACKET : TRIG_TIMER;
 	timeline_move(p, c,
 		      &(struct move){.ts_ns = ts_ns,
 				     .to = ST_CLOSED,
-				     .trigger = c->end_trigger,
+				     .trigger = end->end_trigger,
 				     .inferred = !p->sees_requests});
 	ending_finish(p, c, ts_ns);
 }
@@ -233,7 +237,7 @@ void request_gone(struct pipeline *p, const struct event *e)
 		return;
 	if (e->extra.req.retries > c->synack_retransmits)
 		c->synack_retransmits = e->extra.req.retries;
-	c->end_ns = e->ts_ns;
+	conntab_end(p->conns, c)->end_ns = e->ts_ns;
 	ending_wait(p, c, WAIT_RESET);
 }
 
@@ -244,7 +248,7 @@ void request_childless(struct pipeline *p, struct conn *c)
 		c->seen |= SEEN_LISTENER_CLOSED;
 	else if (!c->synack_retransmits)
 		c->seen |= SEEN_RST_RECEIVED; /* before any time-out only a RST does that */
-	request_end(p, c, c->end_ns);
+	request_end(p, c, conn_end(c)->end_ns);
 }
 
 void request_expired(struct pipeline *p, struct conn *c)
@@ -297,7 +301,9 @@ void request_adopt(struct pipeline *p, struct conn *child)
 	child->isn_local = r->isn_local;
 	child->isn_peer = r->isn_peer;
 	child->synack_retransmits = r->synack_retransmits;
-	child->retransmits[RT_SYNACK] = r->retransmits[RT_SYNACK];
+	if (r->end)
+		conntab_end(p->conns, child)->retransmits[RT_SYNACK] =
+			r->end->retransmits[RT_SYNACK];
 	if (!(r->seen & SEEN_SYN_TIME))
 		child->start_ns = r->start_ns;
 	for (unsigned i = 0; i < r->steps_len; i++)

@@ -15,8 +15,10 @@ enum { CA_RECOVERY = 3, CA_LOSS = 4 };		     /* enum tcp_ca_state */
 
 static void count_retransmit(struct pipeline *p, struct conn *c, enum retransmit_kind k)
 {
-	if (c->retransmits[k] < UINT16_MAX)
-		c->retransmits[k]++;
+	struct conn_end *end = conntab_end(p->conns, c);
+
+	if (end->retransmits[k] < UINT16_MAX)
+		end->retransmits[k]++;
 	p->stats.retransmits[k]++;
 	if (k == RT_SYN && c->syn_retransmits < UINT8_MAX)
 		c->syn_retransmits++;
@@ -59,7 +61,7 @@ void segments_retransmit(struct pipeline *p, const struct event *e)
 
 	if (!c)
 		return;
-	c->event_ns = e->ts_ns;
+	identity_told(p, c, e->ts_ns);
 	identity_tuple(p, c, e);
 	ch.retransmit = retransmit_kind(e);
 	ch.from = ch.to = c->state;
@@ -80,7 +82,7 @@ void segments_probe(struct pipeline *p, const struct event *e)
 
 	if (!c || !e->extra.seg.mib)
 		return;
-	c->event_ns = e->ts_ns;
+	identity_told(p, c, e->ts_ns);
 	ch.retransmit = e->extra.seg.mib == 1 ? RT_KEEPALIVE : RT_ZERO_WINDOW_PROBE;
 	ch.from = ch.to = c->state;
 	ch.seq = e->tcp.snd_una - 1; /* a probe repeats a number that was acknowledged */
@@ -132,7 +134,7 @@ static void report_reset(struct pipeline *p, const struct conn *c, const struct 
 /* From 6.11 on one RST is traced twice: once where it is decided, once where it is sent. */
 static bool traced_twice(const struct conn *c, const struct event *e)
 {
-	return c->seen & SEEN_RST_SENT && e->ts_ns - c->rst_ns < 100000;
+	return c->seen & SEEN_RST_SENT && e->ts_ns - conn_end(c)->rst_ns < 100000;
 }
 
 static bool is_loopback(const uint8_t addr[16])
@@ -160,6 +162,7 @@ static void no_socket(struct pipeline *p, const struct event *e)
 void segments_rst_sent(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = e->cookie ? conntab_find(p->conns, e->cookie) : NULL, other;
+	struct conn_end *end;
 
 	if (!e->cookie && !e->new_state) {
 		no_socket(p, e);
@@ -173,19 +176,20 @@ void segments_rst_sent(struct pipeline *p, const struct event *e)
 		report_reset(p, &other, e, false);
 		return;
 	}
+	end = conntab_end(p->conns, c);
 	if (traced_twice(c, e)) {
-		if (!c->rst_reason)
-			c->rst_reason = e->extra.reset.reason;
+		if (!end->rst_reason)
+			end->rst_reason = e->extra.reset.reason;
 		return;
 	}
 	c->seen |= SEEN_RST_SENT;
-	c->rst_ns = e->ts_ns;
-	c->event_ns = e->ts_ns;
-	c->rst_reason = e->extra.reset.reason;
+	end->rst_ns = e->ts_ns;
+	identity_told(p, c, e->ts_ns);
+	end->rst_reason = e->extra.reset.reason;
 	timeline_step(p, c, STEP_RST_SENT, e->ts_ns, TRIG_UNKNOWN, 0, e->extra.reset.reason);
 	report_reset(p, c, e, false);
 	if (c->pending == WAIT_RESET && !minisock_awaits_reset(c))
-		ending_finish(p, c, c->end_ns);
+		ending_finish(p, c, conn_end(c)->end_ns);
 	else
 		minisock_reset_sent(p, c, e);
 }
@@ -198,8 +202,8 @@ void segments_rst_received(struct pipeline *p, const struct event *e)
 		return;
 	identity_tuple(p, c, e);
 	c->seen |= SEEN_RST_RECEIVED;
-	c->rst_ns = e->ts_ns;
-	c->event_ns = e->ts_ns;
+	conntab_end(p->conns, c)->rst_ns = e->ts_ns;
+	identity_told(p, c, e->ts_ns);
 	timeline_step(p, c, STEP_RST_RECEIVED, e->ts_ns, TRIG_PACKET, 0, 0);
 	report_reset(p, c, e, true);
 }
@@ -254,7 +258,7 @@ void segments_abort(struct pipeline *p, const struct event *e)
 	if (!c)
 		return;
 	c->seen |= SEEN_ABORT;
-	c->closer = actor;
+	conntab_end(p->conns, c)->closer = actor;
 	timeline_step(p, c, STEP_ABORT, e->ts_ns, TRIG_ABORT, 0, actor);
 }
 

@@ -5,8 +5,9 @@
  * of 16-bit links: a freed item is not written to, and a block that nobody uses
  * can go as a whole.
  *
- * Always true: an index is block number * per_block + place + 1; places at or
- * past `fresh` were never handed out and are not looked at.
+ * Always true: an index is (block number << shift | place) + 1, so that finding an
+ * item takes no division; places at or past `fresh` were never handed out and are
+ * not looked at.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,12 @@ void slab_init(struct slab *s, uint32_t item_size, uint32_t block_bytes)
 
 	while (n && (items_at(n) + (size_t)n * item_size > block_bytes || n >= NO_LINK))
 		n--;
-	*s = (struct slab){ .item_size = item_size, .block_bytes = block_bytes, .per_block = n };
+	*s = (struct slab){.item_size = item_size,
+			   .block_bytes = block_bytes,
+			   .per_block = n,
+			   .first_at = (uint32_t)items_at(n)};
+	while (n > 1u << s->shift)
+		s->shift++;
 }
 
 void slab_free_all(struct slab *s)
@@ -49,7 +55,12 @@ void slab_free_all(struct slab *s)
 
 static inline char *items(const struct slab *s, const struct slab_block *b)
 {
-	return (char *)b + items_at(s->per_block);
+	return (char *)b + s->first_at;
+}
+
+static inline uint32_t place_of(const struct slab *s, uint32_t index)
+{
+	return (index - 1) & ((1u << s->shift) - 1);
 }
 
 static void open_unlink(struct slab *s, struct slab_block *b)
@@ -96,7 +107,7 @@ static struct slab_block *block_new(struct slab *s)
 		uint32_t room = s->room ? s->room * 2 : 16;
 		struct slab_block **blocks;
 
-		if ((uint64_t)room * s->per_block > UINT32_MAX - 1)
+		if ((uint64_t)room << s->shift > UINT32_MAX - 1)
 			return NULL;
 		blocks = realloc(s->blocks, room * sizeof(*blocks));
 		if (!blocks)
@@ -132,7 +143,7 @@ uint32_t slab_alloc(struct slab *s)
 	s->used++;
 	if (++b->used == s->per_block)
 		open_unlink(s, b);
-	return b->number * s->per_block + place + 1;
+	return (b->number << s->shift | place) + 1;
 }
 
 void slab_free(struct slab *s, uint32_t index)
@@ -142,8 +153,8 @@ void slab_free(struct slab *s, uint32_t index)
 
 	if (!index)
 		return;
-	b = s->blocks[(index - 1) / s->per_block];
-	place = (uint16_t)((index - 1) % s->per_block);
+	b = s->blocks[(index - 1) >> s->shift];
+	place = (uint16_t)place_of(s, index);
 	s->used--;
 	if (b->used-- == s->per_block)
 		open_append(s, b);
@@ -159,7 +170,7 @@ void slab_free(struct slab *s, uint32_t index)
 
 void *slab_at(const struct slab *s, uint32_t index)
 {
-	uint32_t n = (index - 1) / s->per_block, place = (index - 1) % s->per_block;
+	uint32_t n = (index - 1) >> s->shift, place = place_of(s, index);
 
 	if (!index || n >= s->nblocks || !s->blocks[n] || place >= s->blocks[n]->fresh)
 		return NULL;
@@ -172,17 +183,17 @@ uint32_t slab_index(const struct slab *s, const void *item)
 		(const struct slab_block *)((uintptr_t)item & ~((uintptr_t)s->block_bytes - 1));
 	size_t offset = (size_t)((const char *)item - items(s, b));
 
-	return b->number * s->per_block + (uint32_t)(offset / s->item_size) + 1;
+	return (b->number << s->shift | (uint32_t)(offset / s->item_size)) + 1;
 }
 
 uint32_t slab_next(const struct slab *s, uint32_t index)
 {
-	uint32_t n = (index ? index - 1 : 0) / s->per_block;
-	uint32_t place = (index ? index - 1 : 0) % s->per_block;
+	uint32_t n = (index ? index - 1 : 0) >> s->shift;
+	uint32_t place = index ? place_of(s, index) : 0;
 
 	for (; n < s->nblocks; n++, place = 0)
 		if (s->blocks[n] && place < s->blocks[n]->fresh)
-			return n * s->per_block + place + 1;
+			return (n << s->shift | place) + 1;
 	return 0;
 }
 

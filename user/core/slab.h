@@ -21,6 +21,8 @@ struct slab {
 	uint32_t item_size;
 	uint32_t block_bytes;     /* a power of two, and the blocks' alignment */
 	uint32_t per_block;
+	uint32_t first_at; /* the first item's place in a block */
+	uint32_t shift;	   /* an index: block number << shift | place, and 1 more */
 };
 
 void slab_init(struct slab *s, uint32_t item_size, uint32_t block_bytes);
@@ -33,6 +35,14 @@ void slab_free(struct slab *s, uint32_t index);
 /* NULL when the index never was an item's (0, past the end, in a block given back). An item
  * that was freed alone is still there, as its last owner left it. */
 void *slab_at(const struct slab *s, uint32_t index);
+/* The same for an index that is known to be an item's. */
+static inline void *slab_item(const struct slab *s, uint32_t index)
+{
+	uint32_t place = (index - 1) & ((1u << s->shift) - 1);
+
+	return (char *)s->blocks[(index - 1) >> s->shift] + s->first_at +
+	       (size_t)place * s->item_size;
+}
 /* The index of an item that slab_at() gave. */
 uint32_t slab_index(const struct slab *s, const void *item);
 /* The first index at or after this one that slab_at() may know; 0 past the last. */

@@ -24,7 +24,7 @@ void snapshot_begin(struct pipeline *p, const struct event *e)
 	p->snapshot_time_wait = 0;
 	holders_clear(p->holders);
 	while ((c = conntab_next(p->conns, &cursor)))
-		c->holders = 0;
+		c->holders = c->told = 0;
 }
 
 static void take_timer(struct conn *c, const struct event *e)
@@ -78,9 +78,15 @@ static void bound_age(struct conn *c, const struct event *e)
 	c->state_ns = age_ns && age_ns < e->ts_ns ? e->ts_ns - age_ns : e->ts_ns;
 }
 
+static void answered(struct conn *c)
+{
+	if (c->end)
+		c->end->stall_ns = 0;
+}
+
 /* Does a timer run that an answer would have stopped? Persist's stays while the peer answers that
  * its window is closed. */
-static void take_stall(struct conn *c, const struct event *e)
+static void take_stall(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	bool stalls = (c->timer == TIMER_RETRANSMIT && c->timer_retries) ||
 		      (c->timer == TIMER_PERSIST && (e->tcp.backoff || c->timer_retries)) ||
@@ -89,9 +95,9 @@ static void take_stall(struct conn *c, const struct event *e)
 	uint64_t since = waited < e->ts_ns ? e->ts_ns - waited : e->ts_ns;
 
 	if (!stalls)
-		c->stall_ns = 0;
-	else if (!c->stall_ns || since < c->stall_ns)
-		c->stall_ns = since;
+		answered(c);
+	else if (!conn_end(c)->stall_ns || since < c->end->stall_ns)
+		conntab_end(p->conns, c)->stall_ns = since;
 }
 
 static void take_listener(struct pipeline *p, struct conn *c, const struct event *e)
@@ -121,7 +127,7 @@ static void refresh(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	c->generation = p->generation;
 	c->detail |= DETAIL_IN_SNAPSHOT;
-	c->event_ns = e->ts_ns;
+	identity_told(p, c, e->ts_ns);
 	if (e->flags & EVF_DEAD)
 		c->seen |= SEEN_ORPHAN;
 	if (e->flags & EVF_LISTEN) {
@@ -131,9 +137,9 @@ static void refresh(struct pipeline *p, struct conn *c, const struct event *e)
 	if (!(e->flags & EVF_TCP))
 		return;
 	if (e->extra.sock.retries < c->timer_retries)
-		c->stall_ns = 0; /* it was answered since */
+		answered(c); /* since then */
 	take_timer(c, e);
-	take_stall(c, e);
+	take_stall(p, c, e);
 	if (c->state == e->new_state)
 		timeline_counters(c, &e->tcp);
 	if (e->flags & EVF_NO_SOCKET && !(e->flags & EVF_DEAD))
@@ -151,7 +157,7 @@ static struct conn *sock_record(struct pipeline *p, const struct event *e)
 		if (!c)
 			return NULL;
 		if (e->flags & EVF_TCP) {
-			timeline_imply(c, e->new_state, &e->tcp);
+			timeline_imply(p, c, e->new_state, &e->tcp);
 			c->tcp_options = e->tcp.options;
 			c->mss = e->tcp.mss;
 			c->snd_wscale = e->tcp.snd_wscale;
@@ -234,14 +240,14 @@ void snapshot_tw(struct pipeline *p, const struct event *e)
 		return;
 	c->seen |= SEEN_SNAPSHOT | SEEN_MINISOCK | SEEN_ORPHAN;
 	c->detail |= DETAIL_IN_SNAPSHOT;
-	timeline_imply(c, ST_FIN_WAIT_2, NULL);
+	timeline_imply(p, c, ST_FIN_WAIT_2, NULL);
 	timeline_count_state(p, c, ST_FIN_WAIT_2);
 	c->state_age_bound = 1;
 	c->timer = TIMER_FIN_WAIT_2;
 	c->timer_expires_ms = e->extra.tw.expires_ms;
 	c->rcv_nxt = e->tcp.rcv_nxt;
 	if (e->tcp.snd_nxt)
-		c->fin_seq_local = e->tcp.snd_nxt - 1;
+		conntab_end(p->conns, c)->fin_seq_local = e->tcp.snd_nxt - 1;
 	identity_pair(p, c);
 	minisock_watch(p, c);
 }
@@ -268,15 +274,15 @@ static void find_role(struct pipeline *p, struct conn *c)
 
 static bool vanished(const struct pipeline *p, const struct conn *c)
 {
-	return c->generation != p->generation && c->netns == p->own_netns &&
-	       c->event_ns < p->snapshot_begin_ns && !c->pending && c->role != ROLE_LISTENER &&
-	       !(c->seen & SEEN_CLOSE) && c->lport && !(c->detail & DETAIL_EMBRYO);
+	return c->generation != p->generation && c->netns == p->own_netns && !c->told &&
+	       !c->pending && c->role != ROLE_LISTENER && !(c->seen & SEEN_CLOSE) && c->lport &&
+	       !(c->detail & DETAIL_EMBRYO);
 }
 
 static void end_vanished(struct pipeline *p, struct conn *c)
 {
 	c->incomplete |= INCOMPLETE_GAP | INCOMPLETE_LOST;
-	c->end_old_state = c->state;
+	conntab_end(p->conns, c)->end_old_state = c->state;
 	timeline_move(p, c, &(struct move){.ts_ns = p->now_ns, .to = ST_CLOSED, .inferred = true});
 	ending_finish(p, c, p->now_ns);
 }

@@ -85,7 +85,7 @@ static uint64_t payload_sent(const struct conn *c, const struct event_tcp *t)
 	uint64_t n = t->bytes_acked + (uint32_t)(t->snd_nxt - t->snd_una);
 	uint64_t control = c->role == ROLE_SERVER ? 0 : 1;
 
-	if (c->seen & SEEN_FIN_LOCAL && (int32_t)(t->snd_nxt - c->fin_seq_local) > 0)
+	if (c->seen & SEEN_FIN_LOCAL && (int32_t)(t->snd_nxt - conn_end(c)->fin_seq_local) > 0)
 		control++;
 	return n > control ? n - control : 0;
 }
@@ -99,7 +99,6 @@ static uint64_t payload_received(const struct conn *c, const struct event_tcp *t
 
 void timeline_counters(struct conn *c, const struct event_tcp *t)
 {
-	c->snd_nxt = t->snd_nxt;
 	c->rcv_nxt = t->rcv_nxt;
 	c->bytes_sent = payload_sent(c, t);
 	c->bytes_received = payload_received(c, t);
@@ -201,12 +200,12 @@ static void established_server(struct pipeline *p, struct conn *c, const struct 
 	}
 }
 
-void timeline_syns(struct conn *c, const struct event_tcp *t)
+void timeline_syns(struct pipeline *p, struct conn *c, const struct event_tcp *t)
 {
 	if (t->total_retrans > c->syn_retransmits)
 		c->syn_retransmits = t->total_retrans < UINT8_MAX ? t->total_retrans : UINT8_MAX;
-	if (t->total_retrans > c->retransmits[RT_SYN])
-		c->retransmits[RT_SYN] =
+	if (t->total_retrans > conn_end(c)->retransmits[RT_SYN])
+		conntab_end(p->conns, c)->retransmits[RT_SYN] =
 			t->total_retrans < UINT16_MAX ? t->total_retrans : UINT16_MAX;
 }
 
@@ -219,7 +218,7 @@ static void enter_established(struct pipeline *p, struct conn *c, const struct e
 	if (passive)
 		established_server(p, c, e);
 	else
-		timeline_syns(c, &e->tcp);
+		timeline_syns(p, c, &e->tcp);
 	c->est_ns = e->ts_ns;
 	c->seen |= SEEN_ESTABLISHED | SEEN_EST_TIME;
 	if (e->old_state == ST_SYN_SENT) {
@@ -231,28 +230,35 @@ static void enter_established(struct pipeline *p, struct conn *c, const struct e
 	identity_pair(p, c);
 }
 
-static void fin_local(struct conn *c, const struct event *e)
+static struct conn_end *fin_local(struct pipeline *p, struct conn *c, const struct event *e)
 {
+	struct conn_end *end = conntab_end(p->conns, c);
+
 	c->seen |= SEEN_FIN_LOCAL | SEEN_FIN_LOCAL_TIME;
-	c->fin_local_ns = e->ts_ns;
-	c->fin_seq_local = e->tcp.write_seq; /* not queued yet: the FIN will take this number */
+	end->fin_local_ns = e->ts_ns;
+	end->fin_seq_local = e->tcp.write_seq; /* not queued yet: the FIN will take this number */
+	return end;
 }
 
-static void fin_peer(struct conn *c, const struct event *e)
+static struct conn_end *fin_peer(struct pipeline *p, struct conn *c, const struct event *e)
 {
+	struct conn_end *end = conntab_end(p->conns, c);
+
 	c->seen |= SEEN_FIN_PEER | SEEN_FIN_PEER_TIME;
-	c->fin_peer_ns = e->ts_ns;
-	c->fin_seq_peer = e->tcp.rcv_nxt - 1;
+	end->fin_peer_ns = e->ts_ns;
+	end->fin_seq_peer = e->tcp.rcv_nxt - 1;
+	return end;
 }
 
 static void enter_fin_wait_1(struct pipeline *p, struct conn *c, const struct event *e)
 {
-	fin_local(c, e);
-	if (!c->first_fin)
-		c->first_fin = 1;
+	struct conn_end *end = fin_local(p, c, e);
+
+	if (!end->first_fin)
+		end->first_fin = 1;
 	if (e->tcp.shutdown == 2)
 		c->seen |= SEEN_SHUT_WR_FIRST;
-	c->at_fin = e->tcp.bytes_received;
+	end->at_fin = e->tcp.bytes_received;
 	if (e->old_state == ST_SYN_RECV) { /* Fast Open: the server closed before the ACK */
 		c->role = c->role ? c->role : ROLE_SERVER;
 		c->seen |= SEEN_ESTABLISHED;
@@ -268,28 +274,29 @@ static void enter_fin_wait_2(struct pipeline *p, struct conn *c, const struct ev
 static void enter_close_wait(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	const struct conn *o = identity_peer(p, c);
+	struct conn_end *end = fin_peer(p, c, e);
 
-	fin_peer(c, e);
-	if (!c->first_fin)
-		c->first_fin = 2;
+	if (!end->first_fin)
+		end->first_fin = 2;
 	if (o && o->seen & SEEN_SHUT_WR_FIRST) { /* a half-close: only the other end knows */
 		c->seen |= SEEN_SHUT_WR_FIRST;
 		c->evidence |= EVIDENCE_PAIR;
 	}
 	/* What we send from now on reaches a peer that has closed its half. */
-	c->at_fin = e->tcp.write_seq;
+	end->at_fin = e->tcp.write_seq;
 }
 
 static void enter_last_ack(struct pipeline *p, struct conn *c, const struct event *e)
 {
-	fin_local(c, e);
-	if (c->seen & SEEN_FIN_PEER_TIME && (uint32_t)c->at_fin != e->tcp.write_seq)
+	const struct conn_end *end = fin_local(p, c, e);
+
+	if (c->seen & SEEN_FIN_PEER_TIME && (uint32_t)end->at_fin != e->tcp.write_seq)
 		c->seen |= SEEN_DATA_AFTER_FIN;
 }
 
 static void enter_closing(struct pipeline *p, struct conn *c, const struct event *e)
 {
-	fin_peer(c, e);
+	fin_peer(p, c, e);
 	c->seen |= SEEN_CLOSING;
 }
 
@@ -368,7 +375,8 @@ static void closed_again(struct pipeline *p, struct conn *c, const struct event 
 	if (e->new_state == ST_CLOSED)
 		return;
 	identity_own(c, ch.actor, OWNER_ACTOR);
-	c->closer = ch.actor ? ch.actor : c->closer;
+	if (ch.actor)
+		conntab_end(p->conns, c)->closer = ch.actor;
 	c->seen |= SEEN_ORPHAN;
 	timeline_step(p, c, STEP_CLOSE, e->ts_ns, TRIG_SYSCALL, 0, ch.actor);
 	timeline_report(p, c, &ch);
@@ -409,7 +417,7 @@ static void mend_gap(struct pipeline *p, struct conn *c, const struct event *e)
 	if (c->state == ST_SYN_RECV && e->old_state == ST_NEW_SYN_RECV)
 		return;
 	c->incomplete |= INCOMPLETE_GAP;
-	timeline_imply(c, e->old_state, e->flags & EVF_TCP ? &e->tcp : NULL);
+	timeline_imply(p, c, e->old_state, e->flags & EVF_TCP ? &e->tcp : NULL);
 	timeline_count_state(p, c, e->old_state);
 }
 
@@ -433,7 +441,7 @@ void timeline_state(struct pipeline *p, const struct event *e)
 		return;
 	}
 	mend_gap(p, c, e);
-	c->event_ns = e->ts_ns;
+	identity_told(p, c, e->ts_ns);
 	if (e->new_state == ST_SYN_RECV && c->detail & DETAIL_SYN_RECV_TOLD) {
 		timeline_count_state(p, c, ST_SYN_RECV); /* the tracepoint says it once more */
 		return;
@@ -455,13 +463,13 @@ void timeline_state(struct pipeline *p, const struct event *e)
 	if (m.trigger == TRIG_SYSCALL && m.actor) {
 		identity_own(c, m.actor, OWNER_ACTOR);
 		if (e->new_state != ST_SYN_SENT)
-			c->closer = m.actor;
+			conntab_end(p->conns, c)->closer = m.actor;
 	}
 	if (e->new_state == ST_FIN_WAIT_1 || e->new_state == ST_LAST_ACK) {
-		m.seq = c->fin_seq_local;
+		m.seq = conn_end(c)->fin_seq_local;
 		m.has_seq = true;
 	} else if (e->new_state == ST_CLOSE_WAIT || e->new_state == ST_CLOSING) {
-		m.seq = c->fin_seq_peer;
+		m.seq = conn_end(c)->fin_seq_peer;
 		m.has_seq = true;
 	}
 	timeline_move(p, c, &m);

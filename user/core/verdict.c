@@ -41,8 +41,10 @@ static bool killed(const struct conn *c)
 /* The kernel gave it up by a timer. */
 static bool timed_out(const struct conn *c)
 {
-	return c->err == ETIMEDOUT || c->detail & DETAIL_FW2_EXPIRED ||
-	       (c->end_trigger == TRIG_TIMER && ended(c) && !was_established(c));
+	const struct conn_end *end = conn_end(c);
+
+	return end->err == ETIMEDOUT || c->detail & DETAIL_FW2_EXPIRED ||
+	       (end->end_trigger == TRIG_TIMER && ended(c) && !was_established(c));
 }
 
 static enum handshake_kind handshake_kind(const struct conn *c)
@@ -58,7 +60,8 @@ static enum handshake_kind handshake_kind(const struct conn *c)
 	}
 	if (!ended(c))
 		return c->seen & SEEN_START ? HS_PENDING : HS_UNSEEN;
-	if (c->role == ROLE_CLIENT && reset_received(c) && c->end_old_state == ST_SYN_SENT)
+	if (c->role == ROLE_CLIENT && reset_received(c) &&
+	    conn_end(c)->end_old_state == ST_SYN_SENT)
 		return HS_REFUSED;
 	return timed_out(c) ? HS_TIMED_OUT : HS_ABORTED;
 }
@@ -97,8 +100,8 @@ static enum initiator initiator(const struct conn *c)
 {
 	if (c->seen & SEEN_CLOSING)
 		return INIT_BOTH;
-	if (c->first_fin)
-		return c->first_fin == 1 ? INIT_LOCAL : INIT_PEER;
+	if (conn_end(c)->first_fin)
+		return conn_end(c)->first_fin == 1 ? INIT_LOCAL : INIT_PEER;
 	if (!ended(c))
 		return INIT_NONE;
 	if (killed(c)) /* SOCK_DESTROY sends a RST, but for a SYN nobody answered */
@@ -124,10 +127,12 @@ static enum end_reason timer_reason(const struct conn *c)
 /* A RST that answers our data or probe although the peer had said nothing: it has forgotten us. */
 static bool half_open(const struct conn *c)
 {
+	const struct conn_end *end = conn_end(c);
+
 	if (c->seen & SEEN_FIN_PEER || !was_established(c))
 		return false;
-	return c->detail & DETAIL_RST_NO_ACK || c->probes || c->retransmits[RT_KEEPALIVE] ||
-	       c->retransmits[RT_TIMEOUT];
+	return c->detail & DETAIL_RST_NO_ACK || c->probes || end->retransmits[RT_KEEPALIVE] ||
+	       end->retransmits[RT_TIMEOUT];
 }
 
 static enum end_reason end_reason(const struct conn *c)
@@ -147,7 +152,7 @@ static enum end_reason end_reason(const struct conn *c)
 	}
 	if (c->seen & SEEN_LISTENER_CLOSED)
 		return END_LISTENER_CLOSED;
-	if (c->detail & DETAIL_RST_IMPLIED && c->end_trigger == TRIG_SYSCALL)
+	if (c->detail & DETAIL_RST_IMPLIED && conn_end(c)->end_trigger == TRIG_SYSCALL)
 		return c->detail & DETAIL_DISCONNECTED	? END_RESET
 		       : c->seen & SEEN_UNREAD_AT_CLOSE ? END_UNREAD_DATA_RESET
 							: END_LINGER_RESET;
@@ -221,29 +226,31 @@ static void handshake_times(const struct conn *c, struct verdict *v)
 static void teardown_times(const struct conn *c, struct verdict *v)
 {
 	uint64_t first = 0;
+	const struct conn_end *end = conn_end(c);
 
 	v->half_close_ns = -1;
 	if (conn_seen(c, SEEN_FIN_LOCAL_TIME | SEEN_FIN_PEER_TIME))
-		v->half_close_ns = c->fin_local_ns < c->fin_peer_ns
-					   ? (int64_t)(c->fin_peer_ns - c->fin_local_ns)
-					   : (int64_t)(c->fin_local_ns - c->fin_peer_ns);
+		v->half_close_ns = end->fin_local_ns < end->fin_peer_ns
+					   ? (int64_t)(end->fin_peer_ns - end->fin_local_ns)
+					   : (int64_t)(end->fin_local_ns - end->fin_peer_ns);
 	if (c->seen & SEEN_FIN_LOCAL_TIME)
-		first = c->fin_local_ns;
-	if (c->seen & SEEN_FIN_PEER_TIME && (!first || c->fin_peer_ns < first))
-		first = c->fin_peer_ns;
+		first = end->fin_local_ns;
+	if (c->seen & SEEN_FIN_PEER_TIME && (!first || end->fin_peer_ns < first))
+		first = end->fin_peer_ns;
 	if (!first && was_established(c) && c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED))
-		first = c->rst_ns;
+		first = end->rst_ns;
 	v->teardown_ns = -1;
 	if (first && ended(c) && v->teardown != TD_OPEN)
-		v->teardown_ns = c->end_ns > first ? (int64_t)(c->end_ns - first) : 0;
-	v->time_wait_ns = c->tw_left_ns && c->tw_end != TW_RUNNING
-				  ? span(c, SEEN_TIME_WAIT, c->tw_ns, c->tw_left_ns)
+		v->teardown_ns = end->end_ns > first ? (int64_t)(end->end_ns - first) : 0;
+	v->time_wait_ns = end->tw_left_ns && end->tw_end != TW_RUNNING
+				  ? span(c, SEEN_TIME_WAIT, end->tw_ns, end->tw_left_ns)
 				  : -1;
 }
 
 static void sides(const struct conn *c, struct verdict *v)
 {
 	bool client = c->role == ROLE_CLIENT;
+	const struct conn_end *end = conn_end(c);
 	bool isn_l = c->seen & SEEN_ISN_LOCAL, isn_p = c->seen & SEEN_ISN_PEER;
 	bool fin_l = c->seen & SEEN_FIN_LOCAL, fin_p = c->seen & SEEN_FIN_PEER;
 
@@ -254,9 +261,9 @@ static void sides(const struct conn *c, struct verdict *v)
 	v->has_server_isn = client ? isn_p : isn_l;
 	v->server_isn = client ? c->isn_peer : c->isn_local;
 	v->has_client_fin = client ? fin_l : fin_p;
-	v->client_fin_seq = client ? c->fin_seq_local : c->fin_seq_peer;
+	v->client_fin_seq = client ? end->fin_seq_local : end->fin_seq_peer;
 	v->has_server_fin = client ? fin_p : fin_l;
-	v->server_fin_seq = client ? c->fin_seq_peer : c->fin_seq_local;
+	v->server_fin_seq = client ? end->fin_seq_peer : end->fin_seq_local;
 }
 
 void verdict_of(const struct conn *c, struct verdict *v)
@@ -268,8 +275,8 @@ void verdict_of(const struct conn *c, struct verdict *v)
 	v->end_reason = end_reason(c);
 	v->conn_state = conn_state(c);
 	v->duration_ns = -1;
-	if (ended(c) && c->end_ns >= c->start_ns)
-		v->duration_ns = (int64_t)(c->end_ns - c->start_ns);
+	if (ended(c) && conn_end(c)->end_ns >= c->start_ns)
+		v->duration_ns = (int64_t)(conn_end(c)->end_ns - c->start_ns);
 	handshake_times(c, v);
 	teardown_times(c, v);
 	sides(c, v);

@@ -86,8 +86,9 @@ static void put_retransmits(const struct csv_row *r, enum retransmit_kind k)
 {
 	bool full_only = k == RT_KEEPALIVE || k == RT_ZERO_WINDOW_PROBE;
 
-	if (!full_only || r->c->retransmits[k] || pipeline_stats(r->view->s->p)->full_mode)
-		buf_u64(r->b, r->c->retransmits[k]);
+	if (!full_only || conn_end(r->c)->retransmits[k] ||
+	    pipeline_stats(r->view->s->p)->full_mode)
+		buf_u64(r->b, conn_end(r->c)->retransmits[k]);
 }
 
 static bool scaled(const struct conn *c)
@@ -129,9 +130,9 @@ static void put_community(const struct csv_row *r)
 
 /* Name and writer, one line each: X(json name, statement). r, c, v and b are in scope. */
 #define COLUMNS(X)                                                                              \
-	X("@timestamp", put_time(r, r->ended ? c->end_ns : pipeline_now(r->view->s->p)))        \
+	X("@timestamp", put_time(r, r->ended ? conn_end(c)->end_ns : pipeline_now(r->view->s->p)))        \
 	X("event.start", if (conn_seen(c, SEEN_START)) put_time(r, c->start_ns))                \
-	X("event.end", if (r->ended) put_time(r, c->end_ns))                                    \
+	X("event.end", if (r->ended) put_time(r, conn_end(c)->end_ns))                                    \
 	X("event.duration", if (conn_seen(c, SEEN_START) && r->ended) put_ns(r, v->duration_ns)) \
 	X("tcp.socket_id", if (c->netns && c->cookie) buf_hex(b, c->cookie))                    \
 	X("tcp.netns", if (c->netns) buf_u64(b, c->netns))                                      \
@@ -162,7 +163,7 @@ static void put_community(const struct csv_row *r)
 	X("tcp.handshake.accept_wait_ns", put_ns(r, v->accept_wait_ns))                         \
 	X("tcp.teardown.kind", buf_str(b, word_teardown(v->teardown)))                          \
 	X("tcp.teardown.initiator", buf_str(b, word_initiator(v->initiator)))                   \
-	X("tcp.teardown.time_wait", buf_str(b, word_time_wait(c->tw_end)))                      \
+	X("tcp.teardown.time_wait", buf_str(b, word_time_wait(conn_end(c)->tw_end)))                      \
 	X("tcp.teardown.duration_ns", put_ns(r, v->teardown_ns))                                \
 	X("tcp.teardown.half_close_ns", put_ns(r, v->half_close_ns))                            \
 	X("tcp.teardown.time_wait_ns", put_ns(r, v->time_wait_ns))                              \
@@ -192,7 +193,7 @@ static void put_community(const struct csv_row *r)
 	X("tcp.options.ecn", put_option(r, TOPT_ECN))                                           \
 	X("tcp.evidence", put_evidence(r))                                                      \
 	X("tcp.incomplete", buf_str(b, c->incomplete ? "true" : "false"))                       \
-	X("error.type", if (c->err) buf_str(b, word_errno(c->err)))
+	X("error.type", if (conn_end(c)->err) buf_str(b, word_errno(conn_end(c)->err)))
 
 static void csv_header(struct buf *b)
 {
@@ -262,8 +263,8 @@ static void csv_end(void *view, const struct conn *c, const struct verdict *vd)
 		.c = c,
 		.v = vd,
 		.owner = proc_get(procs, c->owner),
-		.closer = proc_get(procs, c->closer),
-		.ended = conn_seen(c, SEEN_CLOSE) && c->end_ns,
+		.closer = proc_get(procs, conn_end(c)->closer),
+		.ended = conn_seen(c, SEEN_CLOSE) && conn_end(c)->end_ns,
 	};
 
 	if (r.owner->pid && r.owner->cgroup)

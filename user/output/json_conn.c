@@ -38,7 +38,7 @@ static void teardown(struct json_face *f, struct jsonw *w, const struct conn *c,
 	json_open(w, "teardown");
 	json_word(w, "kind", word_teardown(v->teardown));
 	json_word(w, "initiator", word_initiator(v->initiator));
-	json_word(w, "time_wait", word_time_wait(c->tw_end));
+	json_word(w, "time_wait", word_time_wait(conn_end(c)->tw_end));
 	json_ns(w, "duration_ns", v->teardown_ns);
 	json_ns(w, "half_close_ns", v->half_close_ns);
 	json_ns(w, "time_wait_ns", v->time_wait_ns);
@@ -46,7 +46,7 @@ static void teardown(struct json_face *f, struct jsonw *w, const struct conn *c,
 		json_u64(w, "client_fin_seq", v->client_fin_seq);
 	if (v->has_server_fin)
 		json_u64(w, "server_fin_seq", v->server_fin_seq);
-	json_proc(f, w, "actor", c->closer);
+	json_proc(f, w, "actor", conn_end(c)->closer);
 	json_close(w);
 }
 
@@ -63,7 +63,7 @@ static void reset_by(struct json_face *f, struct jsonw *w, const struct conn *c,
 	json_open(w, "reset");
 	json_word(w, "direction", sent || !received ? "sent" : "received");
 	if (sent)
-		json_rst_reason(f, w, "reason", c->rst_reason);
+		json_rst_reason(f, w, "reason", conn_end(c)->rst_reason);
 	json_close(w);
 }
 
@@ -72,7 +72,7 @@ static bool counted(const struct json_face *f, const struct conn *c, enum retran
 {
 	bool full_only = k == RT_KEEPALIVE || k == RT_ZERO_WINDOW_PROBE;
 
-	return !full_only || c->retransmits[k] || pipeline_stats(f->s->p)->full_mode;
+	return !full_only || conn_end(c)->retransmits[k] || pipeline_stats(f->s->p)->full_mode;
 }
 
 static void retransmits(struct json_face *f, struct jsonw *w, const struct conn *c)
@@ -81,9 +81,9 @@ static void retransmits(struct json_face *f, struct jsonw *w, const struct conn 
 
 	json_open(w, "retransmits");
 	for (unsigned k = 0; k < RT_COUNT; k++) {
-		total += c->retransmits[k];
+		total += conn_end(c)->retransmits[k];
 		if (counted(f, c, k))
-			json_u64(w, word_retransmit(k), c->retransmits[k]);
+			json_u64(w, word_retransmit(k), conn_end(c)->retransmits[k]);
 	}
 	json_u64(w, "total", total);
 	json_close(w);
@@ -99,14 +99,14 @@ static void fired(struct jsonw *w, enum event_timer t, unsigned times)
 /* 2MSL: the one timer that may still run when the record is written. */
 static void time_wait_timer(struct jsonw *w, const struct conn *c)
 {
-	bool armed = c->tw_end == TW_RUNNING;
+	bool armed = conn_end(c)->tw_end == TW_RUNNING;
 
-	if (c->tw_end == TW_NONE)
+	if (conn_end(c)->tw_end == TW_NONE)
 		return;
 	json_open(w, word_timer(TIMER_TIME_WAIT));
-	json_u64(w, "fired", c->tw_end == TW_EXPIRED);
+	json_u64(w, "fired", conn_end(c)->tw_end == TW_EXPIRED);
 	json_bool(w, "armed", armed);
-	if (armed && c->tw_substate == ST_TIME_WAIT && c->timer_expires_ms)
+	if (armed && conn_end(c)->tw_substate == ST_TIME_WAIT && c->timer_expires_ms)
 		json_u64(w, "expires_in_ns", c->timer_expires_ms * 1000000ull);
 	json_close(w);
 }
@@ -114,7 +114,7 @@ static void time_wait_timer(struct jsonw *w, const struct conn *c)
 /* How often each of a connection's timers fired. Absent: nothing here tells. */
 static void timers(struct json_face *f, struct jsonw *w, const struct conn *c)
 {
-	const uint16_t *rt = c->retransmits;
+	const uint16_t *rt = conn_end(c)->retransmits;
 
 	json_open(w, "timers");
 	fired(w, TIMER_RETRANSMIT, rt[RT_TIMEOUT] + rt[RT_SYN]);
@@ -183,17 +183,19 @@ static void flags(struct jsonw *w, const char *key, const struct flag_word *word
 }
 
 /* The other end on this host. */
-static void pair(struct jsonw *w, const struct conn *c)
+static void pair(const struct json_face *f, struct jsonw *w, const struct conn *c)
 {
-	if (c->peer_cookie && c->netns) /* a capture has no sockets */
-		json_hex(w, "pair_socket_id", c->peer_cookie);
+	uint64_t cookie = conntab_peer_cookie(pipeline_conns(f->s->p), c);
+
+	if (cookie && c->netns) /* a capture has no sockets */
+		json_hex(w, "pair_socket_id", cookie);
 }
 
 static void life(struct json_face *f, struct jsonw *w, struct buf *b, const struct conn *c,
 		 const struct verdict *v)
 {
-	bool ended = conn_seen(c, SEEN_CLOSE) && c->end_ns;
-	uint64_t end_ns = ended ? c->end_ns : pipeline_now(f->s->p);
+	bool ended = conn_seen(c, SEEN_CLOSE) && conn_end(c)->end_ns;
+	uint64_t end_ns = ended ? conn_end(c)->end_ns : pipeline_now(f->s->p);
 
 	json_common(f, w, b, "tcp.connection", end_ns);
 	if (conn_seen(c, SEEN_START))
@@ -213,7 +215,7 @@ void json_connection(struct json_face *f, struct buf *b, const struct conn *c,
 	life(f, &w, b, c, v);
 	json_network(f, &w, c, c->state);
 	json_tcp(&w, c);
-	pair(&w, c);
+	pair(f, &w, c);
 	json_word(&w, "conn_state", word_conn_state(v->conn_state));
 	json_word(&w, "end_reason", word_end_reason(v->end_reason));
 	if (!conn_seen(c, SEEN_START))
@@ -231,9 +233,9 @@ void json_connection(struct json_face *f, struct buf *b, const struct conn *c,
 	if (c->incomplete)
 		flags(&w, "incomplete_reasons", incomplete, c->incomplete);
 	json_close(&w);
-	if (c->err) {
+	if (conn_end(c)->err) {
 		json_open(&w, "error");
-		json_word(&w, "type", word_errno(c->err));
+		json_word(&w, "type", word_errno(conn_end(c)->err));
 		json_close(&w);
 	}
 	json_owner(f, &w, c);

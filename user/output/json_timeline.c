@@ -70,6 +70,6 @@ void json_timeline(struct json_face *f, struct jsonw *w, const struct conn *c)
 		json_close(w);
 	}
 	json_array_end(w);
-	if (c->steps_dropped)
-		json_u64(w, "timeline_dropped", c->steps_dropped);
+	if (conn_end(c)->steps_dropped)
+		json_u64(w, "timeline_dropped", conn_end(c)->steps_dropped);
 }

@@ -354,7 +354,7 @@ static void put_figures(const struct text *t, struct line *l, const struct conn 
 			const struct verdict *v)
 {
 	unsigned again = text_retransmits(c);
-	uint64_t end = v->teardown == TD_OPEN && t->s ? pipeline_now(t->s->p) : c->end_ns;
+	uint64_t end = v->teardown == TD_OPEN && t->s ? pipeline_now(t->s->p) : conn_end(c)->end_ns;
 
 	line_ink(l, INK_DIM);
 	if (!(c->seen & SEEN_START))

@@ -262,6 +262,6 @@ unsigned text_retransmits(const struct conn *c)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < RT_COUNT; i++)
-		n += c->retransmits[i];
+		n += conn_end(c)->retransmits[i];
 	return n;
 }

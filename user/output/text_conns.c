@@ -126,7 +126,7 @@ static void conns_end(void *view, const struct conn *c, const struct verdict *vd
 
 	text_base(&v->t, c->start_ns);
 	line_begin(&l, &v->t, b);
-	text_time(&v->t, &l, c->end_ns ? c->end_ns : pipeline_now(s->p));
+	text_time(&v->t, &l, conn_end(c)->end_ns ? conn_end(c)->end_ns : pipeline_now(s->p));
 	text_owner(&v->t, &l, c->owner, v->at.pid_end);
 	text_ends(&v->t, &l, c, v->at.port_end);
 	line_to(&l, v->at.state);

@@ -28,6 +28,13 @@ static bool waits(unsigned state)
 	return w[state];
 }
 
+/* What is shown of it is no part of its end, and that may be gone by then. */
+static void keep(struct conn *to, const struct conn *c)
+{
+	*to = *c;
+	to->end = NULL;
+}
+
 static void add_oldest(struct open_now *o, const struct conn *c)
 {
 	unsigned i = o->noldest < OPEN_OLDEST ? o->noldest++ : OPEN_OLDEST;
@@ -36,7 +43,7 @@ static void add_oldest(struct open_now *o, const struct conn *c)
 		return;
 	for (; i > 0 && o->oldest[i - 1].state_ns > c->state_ns; i--)
 		o->oldest[i] = o->oldest[i - 1];
-	o->oldest[i] = *c;
+	keep(&o->oldest[i], c);
 }
 
 static void add_proc(struct open_now *o, uint32_t proc)
@@ -74,7 +81,7 @@ void open_now_add(struct open_now *o, const struct conn *c)
 	if (state != ST_LISTEN)
 		return;
 	if (o->nlisteners < OPEN_LISTENERS)
-		o->listeners[o->nlisteners++] = *c;
+		keep(&o->listeners[o->nlisteners++], c);
 	else
 		o->more_listeners++;
 }

@@ -57,12 +57,12 @@ static void put_closer(const struct text *t, struct line *l, const struct conn *
 {
 	if (v->initiator != INIT_LOCAL && v->initiator != INIT_BOTH)
 		return;
-	if (l->brief && c->closer == c->owner)
+	if (l->brief && conn_end(c)->closer == c->owner)
 		return;
-	if (!proc_get(t->procs, c->closer)->pid)
+	if (!proc_get(t->procs, conn_end(c)->closer)->pid)
 		return;
 	line_str(l, " (");
-	text_proc(t, l, c->closer);
+	text_proc(t, l, conn_end(c)->closer);
 	buf_char(l->b, ' ');
 	line_str(l, call);
 	buf_char(l->b, ')');
@@ -144,9 +144,9 @@ static void say_killed(const struct text *t, struct line *l, const struct conn *
 		       const struct verdict *v)
 {
 	line_word(l, INK_BAD, "killed");
-	if (proc_get(t->procs, c->closer)->pid) {
+	if (proc_get(t->procs, conn_end(c)->closer)->pid) {
 		line_str(l, " by ");
-		text_proc(t, l, c->closer);
+		text_proc(t, l, conn_end(c)->closer);
 	}
 	line_str(l, " (SOCK_DESTROY)");
 }

@@ -187,7 +187,7 @@ static void put_failure(struct line *l, const struct conn *c, const struct verdi
 	line_ink(l, INK_BAD);
 	if (c->seen & SEEN_RST_RECEIVED || v->handshake == HS_REFUSED)
 		put_in(l, "RST");
-	else if (v->end_reason == END_UNKNOWN && c->end_trigger == TRIG_SYSCALL)
+	else if (v->end_reason == END_UNKNOWN && conn_end(c)->end_trigger == TRIG_SYSCALL)
 		line_str(l, "close()");
 	else
 		line_str(l, word_end_reason(v->end_reason));
@@ -197,12 +197,12 @@ static void put_failure(struct line *l, const struct conn *c, const struct verdi
 /* When the working life ended: the first FIN or RST, or the end. */
 static uint64_t life_end(const struct conn *c)
 {
-	uint64_t end = c->end_ns;
+	uint64_t end = conn_end(c)->end_ns;
 
-	if (c->seen & SEEN_FIN_LOCAL_TIME && c->fin_local_ns < end)
-		end = c->fin_local_ns;
-	if (c->seen & SEEN_FIN_PEER_TIME && c->fin_peer_ns < end)
-		end = c->fin_peer_ns;
+	if (c->seen & SEEN_FIN_LOCAL_TIME && conn_end(c)->fin_local_ns < end)
+		end = conn_end(c)->fin_local_ns;
+	if (c->seen & SEEN_FIN_PEER_TIME && conn_end(c)->fin_peer_ns < end)
+		end = conn_end(c)->fin_peer_ns;
 	return end;
 }
 
@@ -239,7 +239,7 @@ static void put_fins(struct line *l, const struct conn *c, const struct verdict 
 {
 	bool about = c->evidence & (EVIDENCE_LOOKUP | EVIDENCE_PAIR);
 
-	if (c->first_fin == 1)
+	if (conn_end(c)->first_fin == 1)
 		put_out(l, "FIN");
 	else
 		put_in(l, "FIN");
@@ -248,11 +248,11 @@ static void put_fins(struct line *l, const struct conn *c, const struct verdict 
 		line_glyph(l, GL_TIMES);
 		buf_char(l->b, ' ');
 	} else if (conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER)) {
-		put_pause(l, v->half_close_ns, about && c->first_fin == 1);
+		put_pause(l, v->half_close_ns, about && conn_end(c)->first_fin == 1);
 	} else {
 		return;
 	}
-	if (c->first_fin == 1)
+	if (conn_end(c)->first_fin == 1)
 		put_in(l, "FIN");
 	else
 		put_out(l, "FIN");
@@ -260,7 +260,7 @@ static void put_fins(struct line *l, const struct conn *c, const struct verdict 
 
 static void put_ending(struct line *l, const struct conn *c, const struct verdict *v)
 {
-	if (c->first_fin) {
+	if (conn_end(c)->first_fin) {
 		put_fins(l, c, v);
 		buf_char(l->b, ' ');
 	}
@@ -284,7 +284,7 @@ static void put_ending(struct line *l, const struct conn *c, const struct verdic
 static void put_identity(const struct text *t, struct line *l, const struct conn *c,
 			 const struct conn *other, const struct verdict *v)
 {
-	text_time(t, l, c->end_ns ? c->end_ns : pipeline_now(t->s->p));
+	text_time(t, l, conn_end(c)->end_ns ? conn_end(c)->end_ns : pipeline_now(t->s->p));
 	buf_char(l->b, ' ');
 	text_proc(t, l, c->owner);
 	buf_char(l->b, ' ');
@@ -317,9 +317,9 @@ static const struct conn *other_end(const struct watch_view *w, const struct con
 	};
 	const struct conn *o = conntab_at_const(pipeline_conns(w->t.s->p), c->peer_conn);
 
-	if (!o || !conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER) || c->err || o->err ||
-	    (c->seen | o->seen) & (SEEN_RST_SENT | SEEN_RST_RECEIVED) || c->incomplete ||
-	    o->incomplete || !closed[o->state])
+	if (!o || !conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER) || conn_end(c)->err ||
+	    conn_end(o)->err || (c->seen | o->seen) & (SEEN_RST_SENT | SEEN_RST_RECEIVED) ||
+	    c->incomplete || o->incomplete || !closed[o->state])
 		return NULL;
 	return o;
 }
@@ -335,7 +335,7 @@ static void watch_end(void *view, const struct conn *c, const struct verdict *v)
 
 	if (c->cookie && *told == c->cookie) {
 		*told = 0;
-		if (!c->err && !(c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED)))
+		if (!conn_end(c)->err && !(c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED)))
 			return;
 	}
 	if (other)

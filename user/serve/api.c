@@ -155,7 +155,8 @@ static void put_living(struct server *v, struct buf *b, const struct conn *c)
 {
 	struct conntab *t = pipeline_conns(v->s->p);
 	const struct conn *peer = conntab_at_const(t, c->peer_conn);
-	struct ended *gone = peer || !c->peer_cookie ? NULL : ended_find(v, c->peer_cookie);
+	uint64_t other = conntab_peer_cookie(t, c);
+	struct ended *gone = peer || !other ? NULL : ended_find(v, other);
 	struct jsonw w = {.b = b, .comma = true};
 
 	buf_str(b, "{\"connection\":");
@@ -173,8 +174,8 @@ static void put_living(struct server *v, struct buf *b, const struct conn *c)
 
 static void put_ended(struct server *v, struct buf *b, const struct ended *e)
 {
-	struct ended *peer =
-		e->end.conn.peer_cookie ? ended_find(v, e->end.conn.peer_cookie) : NULL;
+	uint64_t cookie = e->end.end.peer_cookie;
+	struct ended *peer = cookie ? ended_find(v, cookie) : NULL;
 	const struct ladder_end *other = peer ? &peer->end : e->has_other ? &e->other : NULL;
 
 	buf_str(b, "{\"connection\":");

@@ -19,6 +19,9 @@ void ladder_end_copy(struct ladder_end *e, const struct conntab *t, const struct
 	unsigned n = c->steps_len < STEPS_LARGE ? c->steps_len : STEPS_LARGE;
 
 	e->conn = *c;
+	e->end = *conn_end(c);
+	e->end.peer_cookie = conntab_peer_cookie(t, c);
+	e->conn.end = &e->end;
 	e->conn.steps_len = (uint8_t)n;
 	for (unsigned i = 0; i < n; i++)
 		e->steps[i] = *conntab_step(t, c, i);
@@ -105,8 +108,8 @@ static void know_facts(struct build *b, unsigned side)
 	} numbers[] = {
 		{SEEN_ISN_LOCAL, c->isn_local, &b->isn[side], &b->has_isn[side]},
 		{SEEN_ISN_PEER, c->isn_peer, &b->isn[far], &b->has_isn[far]},
-		{SEEN_FIN_LOCAL, c->fin_seq_local, &b->fin[side], &b->has_fin[side]},
-		{SEEN_FIN_PEER, c->fin_seq_peer, &b->fin[far], &b->has_fin[far]},
+		{SEEN_FIN_LOCAL, conn_end(c)->fin_seq_local, &b->fin[side], &b->has_fin[side]},
+		{SEEN_FIN_PEER, conn_end(c)->fin_seq_peer, &b->fin[far], &b->has_fin[far]},
 	};
 
 	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -118,8 +121,8 @@ static void know_facts(struct build *b, unsigned side)
 	b->established |= !!(c->seen & SEEN_ESTABLISHED);
 	b->simultaneous |= !!(c->seen & SEEN_SIMULTANEOUS_OPEN);
 	b->crossing |= !!(c->seen & SEEN_CLOSING);
-	if (c->first_fin)
-		b->first_fin = (uint8_t)(c->first_fin == 1 ? side : far);
+	if (conn_end(c)->first_fin)
+		b->first_fin = (uint8_t)(conn_end(c)->first_fin == 1 ? side : far);
 }
 
 /* The client's SYN is the beginning; an end that joined later or reckoned its start does not

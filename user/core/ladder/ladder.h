@@ -41,6 +41,7 @@ struct ladder_row {
 /* One end with its steps, in one piece: outlives the table's entry. */
 struct ladder_end {
 	struct conn conn;
+	struct conn_end end; /* conn.end points to it: an end stays where it was copied to */
 	struct step steps[STEPS_LARGE];
 };
 

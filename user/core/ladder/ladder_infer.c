@@ -75,7 +75,7 @@ static void imply_fin(struct build *b, unsigned from, const struct conn *c, uint
 	fin->there = true;
 	if (fin->guess_ns || fin->sent_seen || fin->received_seen)
 		return;
-	fin->guess_ns = ns ? ns : before ? c->start_ns : c->end_ns;
+	fin->guess_ns = ns ? ns : before ? c->start_ns : conn_end(c)->end_ns;
 	fin->no_time = !ns;
 }
 
@@ -95,9 +95,11 @@ static void complete_teardown(struct build *b)
 		if (!c)
 			continue;
 		if (c->seen & SEEN_FIN_LOCAL)
-			imply_fin(b, s, c, c->seen & SEEN_FIN_LOCAL_TIME ? c->fin_local_ns : 0);
+			imply_fin(b, s, c,
+				  c->seen & SEEN_FIN_LOCAL_TIME ? conn_end(c)->fin_local_ns : 0);
 		if (c->seen & SEEN_FIN_PEER) {
-			imply_fin(b, 1 - s, c, c->seen & SEEN_FIN_PEER_TIME ? c->fin_peer_ns : 0);
+			imply_fin(b, 1 - s, c,
+				  c->seen & SEEN_FIN_PEER_TIME ? conn_end(c)->fin_peer_ns : 0);
 			b->seg[1 - s][SEG_FIN].answered = true;
 		}
 		if (conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_LOCAL_ACKED))
@@ -122,9 +124,10 @@ static void complete_answers(struct build *b)
 		struct segment *syn = &b->seg[s][SEG_SYN];
 		struct segment *synack = &b->seg[s][SEG_SYNACK];
 		const struct ladder_end *e = b->end[s];
-		bool again = e && (e->conn.syn_retransmits || e->conn.retransmits[RT_SYN]);
+		bool again =
+			e && (e->conn.syn_retransmits || conn_end(&e->conn)->retransmits[RT_SYN]);
 		bool synack_again = e && (e->conn.synack_retransmits ||
-					  e->conn.retransmits[RT_SYNACK]);
+					  conn_end(&e->conn)->retransmits[RT_SYNACK]);
 
 		if (b->seg[1 - s][SEG_RST].there && !b->established)
 			syn->answered = true;

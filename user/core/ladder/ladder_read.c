@@ -126,14 +126,15 @@ static void read_closed(struct build *b, unsigned side, unsigned prev, const str
 			uint64_t ns)
 {
 	const struct conn *c = &b->end[side]->conn;
+	const struct conn_end *end = conn_end(c);
 	struct verdict v;
 
-	if (prev == ST_LAST_ACK && !c->err && s->trigger == TRIG_PACKET &&
+	if (prev == ST_LAST_ACK && !end->err && s->trigger == TRIG_PACKET &&
 	    !(c->seen & SEEN_RST_RECEIVED)) {
 		mark_received(b, side, SEG_FINACK, ns, ST_CLOSED);
 		return;
 	}
-	if (c->seen & SEEN_RST_RECEIVED || (prev == ST_SYN_SENT && c->err == ECONNREFUSED)) {
+	if (c->seen & SEEN_RST_RECEIVED || (prev == ST_SYN_SENT && end->err == ECONNREFUSED)) {
 		mark_received(b, side, SEG_RST, ns, ST_CLOSED);
 		return;
 	}
@@ -146,7 +147,7 @@ static void read_closed(struct build *b, unsigned side, unsigned prev, const str
 		return;
 	}
 	if (prev == ST_TIME_WAIT)
-		close_note(b, side, ns, time_wait_over[c->tw_end < TW_ENDS ? c->tw_end : 0], 0);
+		close_note(b, side, ns, time_wait_over[end->tw_end < TW_ENDS ? end->tw_end : 0], 0);
 	else if (s->trigger == TRIG_SYSCALL)
 		close_note(b, side, ns, "close()", s->aux);
 	else
@@ -210,7 +211,7 @@ static void label_again(const struct build *b, unsigned side, const struct step 
 		label_handshake_again(b, side, s->aux == RT_SYN ? "SYN" : "SYN+ACK", out, size);
 	else if (s->aux < RT_COUNT && probes[s->aux])
 		snprintf(out, size, "%s", probes[s->aux]);
-	else if (c->seen & SEEN_FIN_LOCAL && s->seq == c->fin_seq_local)
+	else if (c->seen & SEEN_FIN_LOCAL && s->seq == conn_end(c)->fin_seq_local)
 		snprintf(out, size, "FIN again seq=%u", s->seq);
 	else
 		snprintf(out, size, "again seq=%u (%s)", s->seq,
@@ -226,9 +227,10 @@ static void read_retransmit(struct build *b, unsigned side, const struct step *s
 	d->row.dir = side == LEFT ? LADDER_RIGHT : LADDER_LEFT;
 	label_again(b, side, s, d->row.label, sizeof(d->row.label));
 	/* Whether it arrived is known only of what the other end then answers. */
-	d->row.lost = b->end[side]->conn.end_trigger == TRIG_TIMER;
+	d->row.lost = conn_end(&b->end[side]->conn)->end_trigger == TRIG_TIMER;
 	if (s->aux < RT_KEEPALIVE && s->aux != RT_ZERO_WINDOW_PROBE &&
-	    b->end[side]->conn.seen & SEEN_FIN_LOCAL && s->seq == b->end[side]->conn.fin_seq_local)
+	    b->end[side]->conn.seen & SEEN_FIN_LOCAL &&
+	    s->seq == conn_end(&b->end[side]->conn)->fin_seq_local)
 		b->fin_again[side] = true;
 	if (s->aux == RT_SYN || s->aux == RT_SYNACK) {
 		d->seg = SEG_SYN;
@@ -327,7 +329,7 @@ static uint8_t state_before(const struct ladder_end *e)
 		if (e->steps[i].kind != STEP_STATE)
 			continue;
 		if (e->steps[i].state == ST_CLOSED)
-			return e->conn.end_old_state;
+			return conn_end(&e->conn)->end_old_state;
 		if (e->steps[i].state == ST_TIME_WAIT)
 			return e->conn.seen & SEEN_CLOSING ? ST_CLOSING : ST_FIN_WAIT_2;
 		return before[e->steps[i].state];
@@ -340,7 +342,7 @@ static void note_gap(struct build *b, unsigned side, uint64_t ns)
 	char text[LADDER_NOTE];
 
 	snprintf(text, sizeof(text), "... %u more steps, not kept",
-		 b->end[side]->conn.steps_dropped);
+		 conn_end(&b->end[side]->conn)->steps_dropped);
 	build_note(b, ns, RANK_MIDDLE, LADDER_AT_MIDDLE, text, 0);
 }
 
@@ -354,7 +356,7 @@ void ladder_read_end(struct build *b, unsigned side)
 		const struct step *s = &e->steps[i];
 		uint64_t ns = e->conn.start_ns + s->at;
 
-		if (i == STEPS_KEEP && e->conn.steps_dropped)
+		if (i == STEPS_KEEP && conn_end(&e->conn)->steps_dropped)
 			note_gap(b, side, ns);
 		if (s->kind == STEP_STATE) {
 			read_state(b, side, prev, s, ns);

@@ -200,9 +200,11 @@ static uint64_t bytes_after_first_fin(const struct conn *c)
 {
 	if (!(c->seen & SEEN_DATA_AFTER_FIN))
 		return 0;
-	if (c->first_fin == 1)
-		return c->bytes_received > c->at_fin ? c->bytes_received - c->at_fin : 0;
-	return (uint32_t)(c->fin_seq_local - (uint32_t)c->at_fin);
+	if (conn_end(c)->first_fin == 1)
+		return c->bytes_received > conn_end(c)->at_fin
+			       ? c->bytes_received - conn_end(c)->at_fin
+			       : 0;
+	return (uint32_t)(conn_end(c)->fin_seq_local - (uint32_t)conn_end(c)->at_fin);
 }
 
 /* What each side sent before the first FIN; what went into the half-closed connection after it is
@@ -313,8 +315,8 @@ static void emit_time_wait(struct build *b)
 	for (unsigned s = 0; s < SIDES; s++) {
 		const struct conn *c = b->end[s] ? &b->end[s]->conn : NULL;
 
-		if (c && c->seen & SEEN_TIME_WAIT && c->tw_end == TW_RUNNING)
-			build_note(b, c->tw_ns, RANK_END, s, "2MSL runs: 60 s", 0);
+		if (c && c->seen & SEEN_TIME_WAIT && conn_end(c)->tw_end == TW_RUNNING)
+			build_note(b, conn_end(c)->tw_ns, RANK_END, s, "2MSL runs: 60 s", 0);
 	}
 }
 

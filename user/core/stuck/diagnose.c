@@ -49,7 +49,7 @@ static bool is_zero_window(const struct subject *s, struct finding *f)
 	const struct conn *c = s->conn;
 
 	f->value = c->tx_queue;
-	return c->timer == TIMER_PERSIST && c->now & NOW_ZERO_WINDOW && c->stall_ns;
+	return c->timer == TIMER_PERSIST && c->now & NOW_ZERO_WINDOW && conn_end(c)->stall_ns;
 }
 
 /* Sent again so often without an answer. What does not even leave this host (a firewall here) is
@@ -209,8 +209,9 @@ uint64_t diagnose_age(const struct subject *s, bool *at_least)
 static void take_age(const struct subject *s, struct finding *f)
 {
 	const struct conn *c = s->conn;
+	uint64_t stall_ns = conn_end(c)->stall_ns;
 	uint64_t age = diagnose_age(s, &f->at_least);
-	uint64_t stall = c->stall_ns && s->now_ns > c->stall_ns ? s->now_ns - c->stall_ns : 0;
+	uint64_t stall = stall_ns && s->now_ns > stall_ns ? s->now_ns - stall_ns : 0;
 
 	f->age_ns = age;
 	switch (f->kind) {

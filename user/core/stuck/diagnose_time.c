@@ -61,13 +61,14 @@ static int64_t retransmit_ends_ns(const struct subject *s, bool orphan)
 	const struct conn *c = s->conn;
 	uint64_t retries = orphan ? facts_or(s->facts, FACT_ORPHAN_RETRIES, c->netns, 0)
 				  : facts_or(s->facts, FACT_RETRIES2, c->netns, 15);
+	uint64_t stall_ns = conn_end(c)->stall_ns;
 	int64_t ends;
 
 	if (orphan && !retries)
 		retries = ORPHAN_RETRIES;
-	if (!c->stall_ns || c->stall_ns > s->now_ns)
+	if (!stall_ns || stall_ns > s->now_ns)
 		return -1;
-	ends = model_timeout_ns(retries) - (int64_t)(s->now_ns - c->stall_ns);
+	ends = model_timeout_ns(retries) - (int64_t)(s->now_ns - stall_ns);
 	/* It looks only when the timer fires. */
 	if (ends < (int64_t)c->timer_expires_ms * ns_per_ms)
 		ends = (int64_t)c->timer_expires_ms * ns_per_ms;

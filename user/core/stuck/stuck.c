@@ -127,7 +127,7 @@ static void take_owner(struct stuck_item *it, const struct pipeline *p, const st
 
 	it->nholders = holders_get(pipeline_holders(p), c->cookie, held, HOLDERS_SEEN);
 	it->fd = -1;
-	it->proc = c->owner ? c->owner : c->closer;
+	it->proc = c->owner ? c->owner : conn_end(c)->closer;
 	if (it->nholders) {
 		it->proc = held[0].proc;
 		it->fd = held[0].fd;
@@ -303,6 +303,7 @@ static int make_groups(struct stuck_report *r, struct pipeline *p, const struct 
 				return -ENOMEM;
 			g->finding = sorted[i].item.finding;
 			g->example = *c;
+			g->example.end = NULL; /* it may be gone before the report is */
 			g->proc = sorted[i].item.proc;
 			g->fd = sorted[i].item.fd;
 			g->first = i;
