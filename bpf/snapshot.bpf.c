@@ -8,6 +8,8 @@
  */
 #include "request.bpf.h"
 
+enum { RLIMIT_NOFILE = 7 }; /* asm-generic/resource.h */
+
 char seen_byte = '.';
 
 static __always_inline __u64 retransmit_expires(struct inet_connection_sock *icsk)
@@ -181,6 +183,45 @@ static __always_inline bool holder_wanted(struct sock *sk, struct tcp_sock *tp,
 	return bpf_sk_storage_get(&mine, sk, 0, 0) != 0;
 }
 
+/* The process whose files are walked now. An iterator has one reader. */
+struct {
+	__u64 limit; /* RLIMIT_NOFILE, soft */
+	__u32 pid;
+	__u32 used;
+} files;
+
+static __always_inline void tell_fact(__u32 id, __u64 value)
+{
+	struct event *e = emit_begin(EV_FACT);
+
+	if (!e)
+		return;
+	emit_clear(e, sizeof(*e));
+	emit_head(e, EV_FACT, 0, 0);
+	e->flags = EVF_TASK;
+	e->task.pid = files.pid;
+	e->extra.fact.id = id;
+	e->extra.fact.value = value;
+	emit_end(e);
+}
+
+/* One more of this process, or (NULL) the end. Its predecessor is told of if it has used half. */
+static __always_inline void count_file(struct task_struct *task)
+{
+	if (task && files.pid == (__u32)task->tgid) {
+		files.used++;
+		return;
+	}
+	if (files.pid && files.used * 2ULL >= files.limit) {
+		tell_fact(FACT_FD_USED, files.used);
+		tell_fact(FACT_FD_LIMIT, files.limit);
+	}
+	files.pid = task ? task->tgid : 0;
+	files.used = task ? 1 : 0;
+	if (task)
+		files.limit = task->signal->rlim[RLIMIT_NOFILE].rlim_cur;
+}
+
 /* Every TCP socket that a process holds, whatever its namespace. Threads share their process's
  * files: only the leader's table is told. */
 SEC("iter/task_file")
@@ -193,8 +234,15 @@ int on_iter_task_file(struct bpf_iter__task_file *ctx)
 	struct event *e;
 	struct sock *sk;
 
-	if (!task || !file || task->tgid != task->pid)
+	if (!task || !file) {
+		if (cfg.count_fds)
+			count_file(NULL);
 		return 0;
+	}
+	if (task->tgid != task->pid)
+		return 0;
+	if (cfg.count_fds)
+		count_file(task);
 	socket = bpf_sock_from_file(file);
 	if (!socket)
 		return 0;

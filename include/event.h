@@ -204,8 +204,10 @@ union event_extra {
 	struct {
 		__u32 found;       /* 0: no such socket any more */
 		__u32 expires_ms;
-		__u8 state;        /* substate */
-		__u8 pad[7];
+		__u8 state;        /* a minisock's substate */
+		__u8 timer;        /* enum event_timer, as sock_diag tells it; of no minisock */
+		__u8 retries;      /* how often that timer has fired */
+		__u8 pad[5];
 	} lookup;            /* EV_TW_LOOKUP */
 	struct {
 		__u64 count;       /* how many more since the last record */
@@ -218,10 +220,41 @@ union event_extra {
 	} clock;             /* EV_CLOCK */
 	struct {
 		__u64 value;
-		__u32 id;          /* enum fact (user/core/facts.h) */
+		__u32 id;          /* enum fact */
 		__u32 pad;
 	} fact;              /* EV_FACT: .netns, or .task.pid, says of what; neither: of the host */
 	__u64 raw[2];
+};
+
+/* What EV_FACT tells. Numbers are part of recordings: add, never change. */
+enum fact {
+	FACT_NONE,
+	/* of the host */
+	FACT_ORPHANS,             /* /proc/net/sockstat: orphan */
+	FACT_MAX_ORPHANS,         /* net.ipv4.tcp_max_orphans */
+	FACT_NETNS_SEEN,          /* namespaces whose sockets were walked */
+	FACT_NETNS_UNSEEN,        /* namespaces that could not be entered */
+	FACT_PROCS_HIDDEN,        /* processes whose namespace could not even be looked up */
+	/* of a network namespace */
+	FACT_FIN_TIMEOUT_S,       /* net.ipv4.tcp_fin_timeout */
+	FACT_PORT_LO,             /* net.ipv4.ip_local_port_range */
+	FACT_PORT_HI,
+	FACT_TIME_WAIT,           /* sockstat: tw */
+	FACT_MAX_TW_BUCKETS,      /* net.ipv4.tcp_max_tw_buckets */
+	FACT_TW_REUSE,            /* net.ipv4.tcp_tw_reuse */
+	FACT_RETRIES2,            /* net.ipv4.tcp_retries2 */
+	FACT_ORPHAN_RETRIES,      /* net.ipv4.tcp_orphan_retries */
+	FACT_SYN_RETRIES,         /* net.ipv4.tcp_syn_retries */
+	FACT_SYN_LINEAR,          /* net.ipv4.tcp_syn_linear_timeouts (6.5) */
+	FACT_SOMAXCONN,           /* net.core.somaxconn */
+	FACT_SYN_BACKLOG,         /* net.ipv4.tcp_max_syn_backlog */
+	FACT_SYN_COOKIES,         /* net.ipv4.tcp_syncookies */
+	/* of a process */
+	FACT_FD_USED,             /* told of those that use half of them or more */
+	FACT_FD_LIMIT,            /* RLIMIT_NOFILE, soft */
+	FACT_COUNT,
+	FACT_FIRST_NETNS = FACT_FIN_TIMEOUT_S,
+	FACT_FIRST_PROC = FACT_FD_USED,
 };
 
 /* 200 bytes. */

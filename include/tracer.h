@@ -49,6 +49,7 @@ struct tracer_config {
 	__u8 accept_args;
 	__u8 check_req_args;
 	__u8 req_gone_arg;        /* which argument is the request sock */
+	__u8 count_fds;           /* iter/task_file: whose descriptors run out */
 	__u8 early_ports;         /* filter: a local port that the kernel chooses may be one asked for */
 	struct tracer_ports local[TRACER_PORTS];
 	struct tracer_ports peer[TRACER_PORTS];

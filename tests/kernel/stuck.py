@@ -17,6 +17,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -32,7 +33,8 @@ class Maker:
 
     ends = []   # of all that run: a child must not keep another's open
 
-    def __init__(self, fn):
+    def __init__(self, fn, begin=True):
+        """begin=False: only its namespace; what hangs is made by make()."""
         down_read, self.end = os.pipe()
         up_read, up_write = os.pipe()
         self.name = fn.__name__
@@ -45,26 +47,37 @@ class Maker:
         Maker.ends.append(self.end)
         os.close(down_read)
         os.close(up_write)
-        with os.fdopen(up_read, "rb") as f:
-            said = f.readline()
+        self.up = os.fdopen(up_read, "rb")
+        self.error, self.expected, self.netns = None, [], 0
+        self.hear()
+        if begin:
+            self.make()
+
+    def hear(self):
         try:
-            made = json.loads(said)
+            self.__dict__.update(json.loads(self.up.readline()))
         except ValueError:
-            made = {"error": "it died"}
-        self.error = made.get("error")
-        self.expected = made.get("expected", [])
-        self.netns = made.get("netns", 0)
+            self.error = self.error or "it died"
+
+    def make(self):
+        os.write(self.end, b"g")
+        self.hear()
+        self.up.close()
 
     @staticmethod
     def child(fn, up):
-        keep, made = [], {}
+        keep = []
+
+        def tell(**what):
+            os.write(up, json.dumps(what).encode() + b"\n")
+
         try:
             stuck_make.new_netns()
-            made["netns"] = os.stat("/proc/self/ns/net").st_ino
-            made["expected"] = fn(keep)
+            tell(netns=os.stat("/proc/self/ns/net").st_ino)
+            os.read(0, 1)
+            tell(expected=fn(keep))
         except BaseException:  # pylint: disable=broad-except
-            made["error"] = traceback.format_exc(limit=-2)
-        os.write(up, json.dumps(made).encode() + b"\n")
+            tell(error=traceback.format_exc(limit=-2))
         os.close(up)
         signal.alarm(LIFE_S)
         os.read(0, 1)
@@ -194,53 +207,75 @@ def case_before(tool, fn):
 
 
 class Watch:
-    """`stuck --watch`, running."""
+    """`stuck --watch`, running; what it says goes to a file, so that no pipe can fill."""
 
     def __init__(self, tool, *args):
+        self.out = tempfile.TemporaryFile("w+")  # pylint: disable=consider-using-with
         self.p = subprocess.Popen([tool, "stuck", "--watch", "--interval", "1", "-o", "json",
-                                   "--list", "--min-age", "0", *args], stdout=subprocess.PIPE,
+                                   "--list", "--min-age", "0", *args], stdout=self.out,
                                   stderr=subprocess.PIPE, text=True)
         for line in self.p.stderr:
             if line.startswith("tcptrail: tracing"):
                 return
         raise AssertionError("it did not start to trace")
 
+    def findings(self, netns):
+        """Of one namespace, or of none; the latest first."""
+        self.out.seek(0)
+        rows = [json.loads(line) for line in self.out.read().splitlines(True)
+                if line.endswith("\n")]
+        return [r for r in reversed(rows) if r["event"]["name"] == "tcp.finding" and
+                r["tcp"].get("netns", 0) in (netns, 0)]
+
     def close(self):
-        self.p.send_signal(signal.SIGINT)
-        out, err = self.p.communicate(timeout=60)
-        rows = [json.loads(line) for line in out.splitlines()]
-        return self.p.returncode, [r for r in rows if r["event"]["name"] == "tcp.finding"], err
+        """Its exit status, and what it said last."""
+        if self.p.poll() is None:
+            self.p.send_signal(signal.SIGINT)
+        err = self.p.communicate(timeout=60)[1]
+        self.out.close()
+        return self.p.returncode, err
 
 
-def case_after(tool):
-    """Made while it watches: ages are exact, and an orphan's last owner is known."""
+def seen_changing(record, want, maker):
+    """Made while it watched: the age is exact, and whose it is is known, an orphan's too."""
+    if record["tcp"].get("state_age_bound") != "exact":
+        yield f"age is not exact: {record['tcp']}"
+    if not want.get("holders") and record.get("process", {}).get("pid") != maker.pid:
+        yield f"owner {record.get('process')}, not {maker.pid}: {want}"
+    if want.get("orphan") and f"[{maker.pid}]" not in record["tcp"]["finding"]["explanation"]:
+        yield f"its last owner is not named: {record['tcp']['finding']}"
+
+
+def after(watch, maker):
+    rows = watch.findings(maker.netns)
+    yield from compare(maker, rows)
+    for want in maker.expected:
+        about = [r for r in rows if is_about(r, want)]
+        if about and want.get("state", "listen") != "listen":
+            yield from seen_changing(about[0], want, maker)
+
+
+def case_after(tool, fn):
+    maker = Maker(fn, begin=False)  # a namespace made later is out of its reach
     watch = Watch(tool)
-    maker = Maker(stuck_make.close_wait)
     try:
-        signal.sigtimedwait([], 4)
-        maker_pid, expected, error = maker.pid, maker.expected, maker.error
-        rc, records, err = watch.close()
+        maker.make()
+        if maker.error:
+            return [maker.error]
+        deadline = time.monotonic() + DEADLINE_S
+        complaints = list(after(watch, maker))
+        while complaints and time.monotonic() < deadline:
+            signal.sigtimedwait([], 0.3)
+            complaints = list(after(watch, maker))
+        if fn is stuck_make.healthy:
+            signal.sigtimedwait([], 3)
+            complaints += [f"healthy, and found: {r}" for r in watch.findings(maker.netns)
+                           if r["tcp"].get("netns") == maker.netns]
     finally:
         maker.close()
-        if watch.p.poll() is None:
-            watch.p.kill()
-    complaints = [error] if error else []
-    if rc:
-        complaints.append(f"exit {rc}: {err}")
-    for want in expected:
-        about = [r for r in records if is_about(r, want)]
-        if not about:
-            complaints.append(f"nothing is said of {want}")
-            continue
-        last = about[-1]
-        if last["tcp"]["state_age_bound"] != "exact":
-            complaints.append(f"age is not exact: {last}")
-        if last["tcp"]["finding"]["kind"] != want["kind"]:
-            complaints.append(f"kind {last['tcp']['finding']['kind']}, not {want['kind']}")
-        if last.get("process", {}).get("pid") != maker_pid:
-            complaints.append(f"owner {last.get('process')}, not {maker_pid}: {want}")
-        if want.get("orphan") and f"[{maker_pid}]" not in last["tcp"]["finding"]["explanation"]:
-            complaints.append(f"its last owner is not named: {last['tcp']['finding']}")
+        status, err = watch.close()
+    if status:
+        complaints.append(f"exit {status}: {err}")
     return complaints
 
 
@@ -436,8 +471,9 @@ def main():
     args = ap.parse_args()
     cases = [(f"found before the tracer: {fn.__name__}", case_before, fn)
              for fn in stuck_make.MAKERS]
+    cases += [(f"made while it watches: {fn.__name__}", case_after, fn)
+              for fn in stuck_make.MAKERS]
     cases += [(name, fn, None) for name, fn in (
-        ("made while it watches: exact ages, last owners", case_after),
         ("nothing is stuck: says so, exit 0", case_nothing),
         ("--check: one line and an exit status", case_check),
         ("--kill: only with --yes, only what was asked for", case_kill),

@@ -26,7 +26,8 @@ int event_decode(const void *data, uint32_t size, const struct event **out)
 		return -EBADMSG;
 	if ((e->kind == EV_TW_ENTER || e->kind == EV_TW_SOCK) && e->extra.tw.substate >= ST_COUNT)
 		return -EBADMSG;
-	if (e->kind == EV_TW_LOOKUP && e->extra.lookup.state >= ST_COUNT)
+	if (e->kind == EV_TW_LOOKUP &&
+	    (e->extra.lookup.state >= ST_COUNT || e->extra.lookup.timer >= TIMER_MAX))
 		return -EBADMSG;
 	if (e->kind == EV_LOST && e->extra.lost.reason >= LOSS_REASONS)
 		return -EBADMSG;

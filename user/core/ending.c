@@ -149,6 +149,31 @@ void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie)
 		ending_wait(p, c, after_lookup[c->pending]);
 }
 
+static void lookup_request_of(struct lookup_request *out, const struct conn *c)
+{
+	out->cookie = c->cookie;
+	out->netns = c->netns;
+	out->lport = c->lport;
+	out->pport = c->pport;
+	memcpy(out->local, c->local, sizeof(out->local));
+	memcpy(out->peer, c->peer, sizeof(out->peer));
+}
+
+bool pipeline_next_orphan(struct pipeline *p, uint32_t *cursor, struct lookup_request *out)
+{
+	const uint32_t closing = 1u << ST_FIN_WAIT_1 | 1u << ST_CLOSING | 1u << ST_LAST_ACK;
+	struct conn *c;
+
+	while ((c = conntab_next(p->conns, cursor))) {
+		if (!(closing >> c->state & 1) || c->netns == p->own_netns ||
+		    c->generation == p->generation || c->seen & SEEN_MINISOCK)
+			continue;
+		lookup_request_of(out, c);
+		return true;
+	}
+	return false;
+}
+
 bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_request *out)
 {
 	for (unsigned w = WAIT_RESET; w < WAITS; w++) {
@@ -156,12 +181,7 @@ bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_req
 
 		if (!c || conn_end(c)->due_ns > now_ns)
 			continue;
-		out->cookie = c->cookie;
-		out->netns = c->netns;
-		out->lport = c->lport;
-		out->pport = c->pport;
-		memcpy(out->local, c->local, sizeof(out->local));
-		memcpy(out->peer, c->peer, sizeof(out->peer));
+		lookup_request_of(out, c);
 		if (p->tap)
 			p->tap->asked(p->tap_arg, c->cookie);
 		ending_wait(p, c, after_lookup[w]);

@@ -123,6 +123,8 @@ static const struct field fields[] = {
 	F("found", extra.lookup.found, NUMBER, X_LOOKUP),
 	F("expires_ms", extra.lookup.expires_ms, NUMBER, X_LOOKUP),
 	F("state", extra.lookup.state, STATE, X_LOOKUP),
+	F("timer", extra.lookup.timer, NUMBER, X_LOOKUP),
+	F("retries", extra.lookup.retries, NUMBER, X_LOOKUP),
 	F("count", extra.lost.count, NUMBER, X_LOST),
 	F("reason", extra.lost.reason, NUMBER, X_LOST),
 	F("value", extra.raw[0], NUMBER, X_RAW),

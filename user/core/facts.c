@@ -69,6 +69,11 @@ static struct proc_fds *proc_of(struct sysfacts *f, uint32_t pid)
 	return &f->procs[f->nprocs++];
 }
 
+void facts_forget_procs(struct sysfacts *f)
+{
+	f->nprocs = 0;
+}
+
 void facts_take(struct sysfacts *f, const struct event *e)
 {
 	uint32_t id = e->extra.fact.id;

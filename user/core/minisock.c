@@ -356,6 +356,8 @@ void minisock_lookup(struct pipeline *p, const struct event *e)
 	uint64_t left_ns = e->extra.lookup.expires_ms * NSEC_PER_MS;
 	uint64_t spent_ns = TIME_WAIT_S * NSEC_PER_SEC - left_ns;
 
+	if (c && e->extra.lookup.found && e->extra.lookup.state == c->state && !in_minisock(c))
+		snapshot_lookup(p, c, e);
 	if (!c || (!in_minisock(c) && c->state != ST_TIME_WAIT))
 		return;
 	if (!e->extra.lookup.found) {

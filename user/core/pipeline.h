@@ -129,6 +129,9 @@ struct lookup_request {
 	uint16_t lport, pport;
 };
 bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_request *out);
+/* Within a snapshot: the orphans of other namespaces, which no iterator of ours walks again. The
+ * source looks each up. cursor: 0 at first. false: no more. */
+bool pipeline_next_orphan(struct pipeline *p, uint32_t *cursor, struct lookup_request *out);
 /* A replay's: this connection was asked for, as pipeline_next_lookup() did then. */
 void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie);
 /* A cgroup's path, through the stream. 0 or -ENOMEM/-E2BIG. */

@@ -185,6 +185,7 @@ void request_expired(struct pipeline *p, struct conn *c);
 /* --- snapshot.c --- */
 void snapshot_begin(struct pipeline *p, const struct event *e);
 void snapshot_end(struct pipeline *p, const struct event *e);
+void snapshot_lookup(struct pipeline *p, struct conn *c, const struct event *e);
 void snapshot_sock(struct pipeline *p, const struct event *e);
 void snapshot_holder(struct pipeline *p, const struct event *e);
 void snapshot_tw(struct pipeline *p, const struct event *e);

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "facts.h"
 #include "holders.h"
 #include "pipeline_impl.h"
 
@@ -23,6 +24,7 @@ void snapshot_begin(struct pipeline *p, const struct event *e)
 	p->in_snapshot = true;
 	p->snapshot_time_wait = 0;
 	holders_clear(p->holders);
+	facts_forget_procs(p->facts);
 	while ((c = conntab_next(p->conns, &cursor)))
 		c->holders = c->told = 0;
 }
@@ -144,6 +146,20 @@ static void refresh(struct pipeline *p, struct conn *c, const struct event *e)
 		timeline_counters(c, &e->tcp);
 	if (e->flags & EVF_NO_SOCKET && !(e->flags & EVF_DEAD))
 		c->now |= NOW_UNACCEPTED;
+}
+
+/* sock_diag's word on one that no iterator reached. Since when the peer is silent it does not say. */
+void snapshot_lookup(struct pipeline *p, struct conn *c, const struct event *e)
+{
+	c->generation = p->generation;
+	c->event_ns = e->ts_ns;
+	if (!e->extra.lookup.retries || e->extra.lookup.retries < c->timer_retries)
+		c->stall_ns = 0;
+	c->timer = e->extra.lookup.timer;
+	c->timer_expires_ms = e->extra.lookup.expires_ms;
+	c->timer_retries = e->extra.lookup.retries;
+	if (c->timer_retries && !c->stall_ns)
+		c->stall_ns = e->ts_ns;
 }
 
 static struct conn *sock_record(struct pipeline *p, const struct event *e)

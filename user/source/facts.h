@@ -17,6 +17,14 @@ struct fact_row {
 	uint32_t pid;      /* 0: of no process */
 };
 
+/* Open files of /proc in one network namespace: they tell of it wherever the reader is, and
+ * without a privilege. */
+enum { FACT_FILES = 4 };
+
+struct fact_files {
+	int fds[FACT_FILES];   /* -1: not to be had; all 0: none was opened */
+};
+
 struct fact_rows {
 	struct fact_row *rows;
 	unsigned len, cap;
@@ -28,8 +36,10 @@ void fact_rows_free(struct fact_rows *f);
 void fact_rows_host(struct fact_rows *f);
 /* Of the namespace that this thread is in. */
 void fact_rows_netns(struct fact_rows *f, uint32_t inode);
-/* Processes that use half of their descriptors or more, as far as we may look. */
-void fact_rows_procs(struct fact_rows *f);
+/* What may change while we look. Always usable afterwards. */
+void fact_files_open(struct fact_files *files);
+void fact_files_close(struct fact_files *files);
+void fact_rows_again(struct fact_rows *f, const struct fact_files *files, uint32_t inode);
 void fact_rows_set(struct fact_rows *f, uint32_t id, uint32_t netns, uint32_t pid, uint64_t value);
 
 void fact_rows_tell(const struct fact_rows *f, struct pipeline *p);

@@ -172,28 +172,44 @@ static void tell_losses(struct live *l, struct pipeline *p, bool all)
 	tell_lost(p, LOSS_RECURSION, live_meter(l), &l->misses_told);
 }
 
+struct lookup *live_lookup_of(struct live *l, uint32_t netns)
+{
+	struct netns *n = netns_find(&l->netns, netns);
+
+	return n ? &n->lookup : &l->lookup;
+}
+
+void live_tell_lookup(struct pipeline *p, const struct lookup_request *r,
+		      const struct lookup_answer *a)
+{
+	struct event e;
+
+	live_event(&e, EV_TW_LOOKUP);
+	e.cookie = r->cookie;
+	e.netns = r->netns;
+	memcpy(e.local, r->local, sizeof(e.local));
+	memcpy(e.peer, r->peer, sizeof(e.peer));
+	e.lport = r->lport;
+	e.pport = r->pport;
+	e.extra.lookup.found = a->found;
+	e.extra.lookup.state = a->state;
+	e.extra.lookup.timer = a->timer;
+	e.extra.lookup.retries = a->retries;
+	e.extra.lookup.expires_ms = a->expires_ms;
+	pipeline_feed(p, &e, sizeof(e));
+}
+
 static void tell_lookups(struct live *l, struct pipeline *p)
 {
 	struct lookup_request r;
 	struct lookup_answer a;
-	struct event e;
 
 	for (int i = 0; i < LOOKUPS_A_POLL; i++) {
 		if (!pipeline_next_lookup(p, clock_ns(CLOCK_MONOTONIC), &r))
 			return;
-		if (lookup_ask(&l->lookup, &r, &a))
-			continue; /* not known: the pipeline asks again or gives up */
-		live_event(&e, EV_TW_LOOKUP);
-		e.cookie = r.cookie;
-		e.netns = r.netns;
-		memcpy(e.local, r.local, sizeof(e.local));
-		memcpy(e.peer, r.peer, sizeof(e.peer));
-		e.lport = r.lport;
-		e.pport = r.pport;
-		e.extra.lookup.found = a.found;
-		e.extra.lookup.state = a.state;
-		e.extra.lookup.expires_ms = a.expires_ms;
-		pipeline_feed(p, &e, sizeof(e));
+		if (!lookup_ask(live_lookup_of(l, r.netns), &r, &a))
+			live_tell_lookup(p, &r, &a);
+		/* else not known: the pipeline asks again or gives up */
 	}
 }
 

@@ -76,6 +76,11 @@ int live_consume(struct live *l, struct pipeline *p);
 int live_consume_all(struct live *l, struct pipeline *p);
 /* A record of user space's own: kind and time are set, the rest is clear. */
 void live_event(struct event *e, unsigned kind);
+/* Who answers for sockets of this namespace. */
+struct lookup *live_lookup_of(struct live *l, uint32_t netns);
+/* An answer, through the stream. */
+void live_tell_lookup(struct pipeline *p, const struct lookup_request *r,
+		      const struct lookup_answer *a);
 
 /* whole.c: cfg.whole_host. Before the capabilities go: what needs them is opened. */
 int live_whole_open(struct live *l);

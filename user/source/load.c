@@ -133,6 +133,7 @@ static void config_fill(struct tracer_config *c, const struct live *l, const str
 	c->has_task_btf = l->has_task_btf;
 	c->child_syn_recv = l->cfg.child_syn_recv;
 	c->meter = l->sampled;
+	c->count_fds = l->cfg.whole_host;
 	hooks_signatures(c, btf);
 	config_drops(c, &l->drop_reasons);
 	config_filter(c, l);

@@ -69,6 +69,21 @@ static void ask_fill(struct ask *a, const struct lookup_request *r, uint16_t typ
 	}
 }
 
+/* idiag_timer is a number of inet_diag's own (inet_sk_diag_fill()); 3 is a minisock's. */
+static uint8_t timer_of(const struct inet_diag_msg *m)
+{
+	switch (m->idiag_timer) {
+	case 1:
+		return TIMER_RETRANSMIT;
+	case 2:
+		return m->idiag_state == ST_FIN_WAIT_2 ? TIMER_FIN_WAIT_2 : TIMER_KEEPALIVE;
+	case 4:
+		return TIMER_PERSIST;
+	default:
+		return TIMER_NONE;
+	}
+}
+
 /* One message from the kernel: 0 with *out, -ENOENT, -EAGAIN if it answers another question. */
 static int answer_read(const struct nlmsghdr *nlh, ssize_t len, uint32_t seq,
 		       struct lookup_answer *out)
@@ -93,6 +108,8 @@ static int answer_read(const struct nlmsghdr *nlh, ssize_t len, uint32_t seq,
 	out->found = true;
 	out->state = m->idiag_state;
 	out->expires_ms = m->idiag_timer ? m->idiag_expires : 0;
+	out->timer = timer_of(m);
+	out->retries = m->idiag_retrans;
 	return 0;
 }
 

@@ -20,6 +20,8 @@ struct lookup {
 struct lookup_answer {
 	bool found;
 	uint8_t state;      /* a minisock's substate */
+	uint8_t timer;      /* enum event_timer: idiag_timer's retransmit, keepalive, persist */
+	uint8_t retries;    /* how often it has fired */
 	uint32_t expires_ms;
 };
 

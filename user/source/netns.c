@@ -78,18 +78,19 @@ static void find_by_name(struct found *f, const char *dir)
 	closedir(names);
 }
 
-static void open_one(struct netns *n, int iter_link, bool lookups, struct fact_rows *rows)
+static void open_one(struct netns *n, unsigned nth, int iter_link, struct fact_rows *rows)
 {
 	if (iter_link >= 0)
 		n->iter_fd = bpf_iter_create(iter_link);
-	if (lookups)
-		lookup_open(&n->lookup);
+	lookup_open(&n->lookup);
 	if (rows)
 		fact_rows_netns(rows, n->inode);
+	if (rows && nth < NETNS_FACTS)
+		fact_files_open(&n->facts);
 }
 
 /* A namespace that refuses us is counted and left out. */
-static void enter_each(struct found *f, int iter_link, bool lookups, struct fact_rows *rows)
+static void enter_each(struct found *f, int iter_link, struct fact_rows *rows)
 {
 	unsigned kept = 0;
 
@@ -99,7 +100,7 @@ static void enter_each(struct found *f, int iter_link, bool lookups, struct fact
 		if (setns(f->fds[i], CLONE_NEWNET)) {
 			f->set->unseen++;
 		} else {
-			open_one(n, iter_link, lookups, rows);
+			open_one(n, kept, iter_link, rows);
 			f->set->list[kept++] = *n;
 		}
 		close(f->fds[i]);
@@ -107,7 +108,7 @@ static void enter_each(struct found *f, int iter_link, bool lookups, struct fact
 	f->set->len = kept;
 }
 
-int netns_open(struct netns_set *set, int iter_link, bool lookups, struct fact_rows *rows)
+int netns_open(struct netns_set *set, int iter_link, struct fact_rows *rows)
 {
 	struct found f = {.set = set, .own = lookup_own_netns()};
 	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), err = 0;
@@ -120,7 +121,7 @@ int netns_open(struct netns_set *set, int iter_link, bool lookups, struct fact_r
 	find_by_process(&f);
 	find_by_name(&f, "/run/netns");
 	find_by_name(&f, "/run/docker/netns");
-	enter_each(&f, iter_link, lookups, rows);
+	enter_each(&f, iter_link, rows);
 	if (setns(home, CLONE_NEWNET) && lookup_own_netns() != f.own)
 		err = -EPERM;
 out:
@@ -136,6 +137,7 @@ void netns_close(struct netns_set *set)
 		if (set->list[i].iter_fd >= 0)
 			close(set->list[i].iter_fd);
 		lookup_close(&set->list[i].lookup);
+		fact_files_close(&set->list[i].facts);
 	}
 	free(set->list);
 	memset(set, 0, sizeof(*set));

@@ -10,16 +10,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "facts.h"
 #include "lookup.h"
 
-struct fact_rows;
-
-enum { NETNS_MAX = 256 };
+enum {
+	NETNS_MAX = 256,
+	NETNS_FACTS = 64, /* of so many the limits are read again; each costs descriptors */
+};
 
 struct netns {
 	uint32_t inode;
 	int iter_fd;           /* on_iter_tcp there; -1 once it was read: it walks once */
 	struct lookup lookup;
+	struct fact_files facts;
 };
 
 struct netns_set {
@@ -29,10 +32,10 @@ struct netns_set {
 	unsigned hidden;       /* processes whose namespace we may not look up */
 };
 
-/* Enters each namespace but ours and comes back. iter_link: on_iter_tcp's, -1 none. lookups: also
- * open a way to ask. rows: where each one's facts go; may be NULL. 0, or -errno if there was no way
- * back: then nothing else may be done. */
-int netns_open(struct netns_set *set, int iter_link, bool lookups, struct fact_rows *rows);
+/* Enters each namespace but ours and comes back. iter_link: on_iter_tcp's, -1 none. rows: where
+ * each one's facts go; may be NULL. 0, or -errno if there was no way back: then nothing else may be
+ * done. */
+int netns_open(struct netns_set *set, int iter_link, struct fact_rows *rows);
 void netns_close(struct netns_set *set);
 /* NULL when it is not there. */
 struct netns *netns_find(struct netns_set *set, uint32_t inode);

@@ -15,7 +15,10 @@
 #include "core/pipeline.h"
 #include "live.h"
 
-enum { PIECE = 512 /* sockets a read(): one byte each */ };
+enum {
+	PIECE = 512,    /* sockets a read(): one byte each */
+	ORPHANS = 4096, /* asked for in a snapshot, 4 us each */
+};
 
 /* A quarter of the ring is enough for anything that happens meanwhile on a small one. */
 static size_t piece_of(const struct live *l)
@@ -68,6 +71,18 @@ static int iterate_others(struct live *l, struct pipeline *p)
 	return err;
 }
 
+/* Where no iterator walks again: one question for each orphan that is known of. */
+static void ask_for_orphans(struct live *l, struct pipeline *p)
+{
+	struct lookup_request r;
+	struct lookup_answer a;
+	uint32_t cursor = 0;
+
+	for (int i = 0; i < ORPHANS && pipeline_next_orphan(p, &cursor, &r); i++)
+		if (!lookup_any(live_lookup_of(l, r.netns), &r, &a))
+			live_tell_lookup(p, &r, &a);
+}
+
 int live_snapshot(struct live *l, struct pipeline *p)
 {
 	struct event e;
@@ -85,6 +100,8 @@ int live_snapshot(struct live *l, struct pipeline *p)
 	if (!err)
 		err = iterate_others(l, p);
 	live_consume_all(l, p);
+	if (l->cfg.whole_host)
+		ask_for_orphans(l, p);
 	live_event(&e, EV_SNAPSHOT_END);
 	pipeline_feed(p, &e, sizeof(e));
 	return err;

@@ -29,8 +29,7 @@ int live_whole_open(struct live *l)
 
 	fact_rows_host(&l->facts);
 	fact_rows_netns(&l->facts, l->lookup.netns); /* ours first: what is unknown is as here */
-	fact_rows_procs(&l->facts);
-	err = netns_open(&l->netns, tcp_iterator(l), l->cfg.destroy, &l->facts);
+	err = netns_open(&l->netns, tcp_iterator(l), &l->facts);
 	fact_rows_set(&l->facts, FACT_NETNS_SEEN, 0, 0, l->netns.len + 1);
 	fact_rows_set(&l->facts, FACT_NETNS_UNSEEN, 0, 0, l->netns.unseen);
 	fact_rows_set(&l->facts, FACT_PROCS_HIDDEN, 0, 0, l->netns.hidden);
@@ -47,6 +46,8 @@ void live_whole_tell(struct live *l, struct pipeline *p)
 {
 	fact_rows_host(&l->facts);
 	fact_rows_netns(&l->facts, l->lookup.netns);
+	for (unsigned i = 0; i < l->netns.len; i++)
+		fact_rows_again(&l->facts, &l->netns.list[i].facts, l->netns.list[i].inode);
 	fact_rows_tell(&l->facts, p);
 }
 
@@ -60,8 +61,7 @@ static bool is_kernel_cookie(const struct conn *c)
 int live_destroy(struct source *s, const struct conn *c)
 {
 	struct live *l = (struct live *)s;
-	struct netns *n = netns_find(&l->netns, c->netns);
-	struct lookup *lookup = n ? &n->lookup : &l->lookup;
+	struct lookup *lookup = live_lookup_of(l, c->netns);
 	struct lookup_request r = {
 		.cookie = c->cookie,
 		.netns = c->netns,

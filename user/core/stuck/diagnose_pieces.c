@@ -34,6 +34,12 @@ static bool put_who(struct buf *b, const struct told *t)
 	return false;
 }
 
+/* Who had it last, where nobody has it any more. */
+static bool put_orphaned(struct buf *b, const struct told *t)
+{
+	return t->conn && !t->conn->holders && put_owner(b, t);
+}
+
 static bool put_pid(struct buf *b, const struct told *t)
 {
 	if (t->who && t->who->pid)
@@ -266,6 +272,7 @@ static bool put_syn_list(struct buf *b, const struct told *t)
 const struct told_piece told_pieces[] = {
 	{"who", put_who},
 	{"owner", put_owner},
+	{"orphaned", put_orphaned},
 	{"pid", put_pid},
 	{"fd", put_fd},
 	{"it", put_it},

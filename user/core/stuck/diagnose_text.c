@@ -101,13 +101,14 @@ static const struct sentences sentences[] = {
 		""},
 	[FIND_FIN_WAIT_1_PEER_GONE] = {
 		"our FIN, or data before it, was sent {retries} times again without an answer: "
-		"the peer is gone or a firewall drops it[; the kernel gives up in about {ends}]",
+		"the peer is gone or a firewall drops it[; closed here by {orphaned}][; the kernel "
+		"gives up in about {ends}]",
 		"{retry_limit} and TCP_USER_TIMEOUT say how long; get rid of {it} now",
 		"{ss}"},
 	[FIND_LAST_ACK_PEER_GONE] = {
 		"the peer closed first, our FIN was sent {retries} times again and never "
-		"acknowledged: the peer is gone or a firewall drops it[; the kernel gives up in "
-		"about {ends}]",
+		"acknowledged: the peer is gone or a firewall drops it[; closed here by "
+		"{orphaned}][; the kernel gives up in about {ends}]",
 		"{retry_limit} says how long; get rid of {it} now",
 		"{ss}"},
 	[FIND_CLOSING_STUCK] = {
