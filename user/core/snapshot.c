@@ -152,14 +152,13 @@ static void refresh(struct pipeline *p, struct conn *c, const struct event *e)
 void snapshot_lookup(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	c->generation = p->generation;
-	c->event_ns = e->ts_ns;
 	if (!e->extra.lookup.retries || e->extra.lookup.retries < c->timer_retries)
-		c->stall_ns = 0;
+		answered(c);
 	c->timer = e->extra.lookup.timer;
 	c->timer_expires_ms = e->extra.lookup.expires_ms;
 	c->timer_retries = e->extra.lookup.retries;
-	if (c->timer_retries && !c->stall_ns)
-		c->stall_ns = e->ts_ns;
+	if (c->timer_retries && !conn_end(c)->stall_ns)
+		conntab_end(p->conns, c)->stall_ns = e->ts_ns;
 }
 
 static struct conn *sock_record(struct pipeline *p, const struct event *e)
