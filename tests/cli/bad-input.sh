@@ -56,9 +56,9 @@ mistake "unknown option '--\\\\x1b\[31m': .*" $'--\e[31m'
 
 mistake "--packets: not an option of 'serve': .*" serve --packets
 mistake "--listen: not an option of 'timeline': .*" timeline --listen 1
-mistake "--output: 'xml': expected text, json or csv for 'conns'" conns -o xml
-mistake "--output: 'csv': expected text or json for 'events'" events -o csv
-mistake "-o: expected text, json or csv" conns -o
+mistake "--output: 'xml': expected text, json, otlp-json or csv for 'conns'" conns -o xml
+mistake "--output: 'csv': expected text, json or otlp-json for 'events'" events -o csv
+mistake "-o: expected text, json, otlp-json or csv" conns -o
 mistake "-d: 'soon': expected seconds .*" conns -d soon
 mistake "--duration: '-1': expected seconds .*" conns --duration=-1
 mistake "-c: '0': expected a number of records, 1 or more" conns -c 0
