@@ -25,12 +25,12 @@ HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS   ?= -O2 -g
 comma    := ,
 SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE)
-ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) -D_GNU_SOURCE \
+ALL_CFLAGS := -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) -D_GNU_SOURCE \
               -DTCPTRAIL_VERSION='"$(VERSION)"' -Iinclude -Iuser -Iuser/core -I$(BUILD)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 LIBS     := -lmicrohttpd -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd
 BPFFLAGS := -target bpf -D__bpf__ -D__TARGET_ARCH_$(ARCH) -g -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter \
-            $(if $(WERROR),-Werror) -Iinclude -Ibpf -idirafter /usr/include/$(MULTIARCH)
+            $(if $(WERROR),-Werror) -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ibpf -idirafter /usr/include/$(MULTIARCH)
 
 CORE_SRC := $(wildcard user/core/*.c user/core/*/*.c)
 APP_SRC  := $(wildcard user/*.c user/source/*.c user/output/*.c user/serve/*.c)
@@ -128,10 +128,11 @@ $(BUILD)/tests/empty: tests/bench/empty.c $(BUILD)/bench/empty.skel.h Makefile
 
 # One static program for every kernel (and every libc).
 STATIC_BUILD := build-static
+STATIC_GOALS := all $(STATIC_BUILD)/tests/scenario
 .PHONY: static
 static: ## build build-static/tcptrail, one static program for any host
 	$(Q)$(MAKE) --no-print-directory BUILD=$(STATIC_BUILD) HARDEN='-fstack-protector-strong -D_FORTIFY_SOURCE=2 -DTCPTRAIL_NO_TLS' \
-		LDFLAGS_ALL='-static -Wl,-z,relro' LIBS='-lmicrohttpd -lpthread -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd' all $(STATIC_BUILD)/tests/scenario
+		LDFLAGS_ALL='-static -Wl,-z,relro -Wl,-Map=$(STATIC_BUILD)/tcptrail.map' LIBS='-lmicrohttpd -lpthread -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd' $(STATIC_GOALS)
 
 # ---- what people type -----------------------------------------------------------
 
@@ -151,7 +152,7 @@ run: ## install what is missing, build, and watch this host's live connections
 test: ## install what is missing and run every test that this host can run (root)
 	$(Q)tests/deps.sh --build --test
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck replay live_replay captures serve fleet faults security soak
+	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck replay live_replay captures serve fleet faults security packages soak
 
 .PHONY: tests
 tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn
@@ -186,11 +187,61 @@ bench: all $(BUILD)/tests/churn $(BUILD)/tests/empty $(BUILD)/tests/engine ## me
 demo: all $(BUILD)/tests/scenario ## make a handful of real connections and show what tcptrail says of them (root)
 	$(Q)tests/demo/demo.sh $(BUILD)
 
+# ---- installing and packaging ------------------------------------------------------
+
+SBINDIR    ?= $(PREFIX)/sbin
+DATADIR    ?= $(PREFIX)/share
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DOCDIR     ?= $(DATADIR)/doc/tcptrail
+BASHCOMPDIR?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR ?= $(DATADIR)/zsh/site-functions
+DOCS       ?= README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/*.png)
+
+# Mode (conf: 0644, and a changed one stays), source, place, a line each: install puts them
+# there, uninstall removes them.
+define INSTALLED
+0755 $(BUILD)/tcptrail $(SBINDIR)/tcptrail
+0644 man/tcptrail.8 $(DATADIR)/man/man8/tcptrail.8
+0644 $(BUILD)/completion/tcptrail.bash $(BASHCOMPDIR)/tcptrail
+0644 $(BUILD)/completion/_tcptrail $(ZSHCOMPDIR)/_tcptrail
+0644 $(BUILD)/tcptrail.service $(UNITDIR)/tcptrail.service
+conf packaging/tcptrail.default $(SYSCONFDIR)/default/tcptrail
+$(foreach f,$(wildcard schemas/*.json),0644 $(f) $(DATADIR)/tcptrail/$(notdir $(f))
+)$(foreach f,$(filter-out %_test.yml,$(wildcard dashboards/*)),0644 $(f) $(DATADIR)/tcptrail/$(f)
+)$(foreach f,$(wildcard packaging/fleet/*.*),0644 $(f) $(DATADIR)/tcptrail/fleet/$(notdir $(f))
+)$(foreach f,$(DOCS),0644 $(f) $(DOCDIR)/$(f)
+)
+endef
+export INSTALLED
+
+$(BUILD)/completion/tcptrail.bash $(BUILD)/completion/_tcptrail: $(BUILD)/tcptrail $(wildcard packaging/completion* packaging/completion/*)
+	$(call say,COMPL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)packaging/completion.sh $< $(if $(filter %.bash,$@),bash,zsh) >$@
+
+# It names the places of this install.
+.PHONY: unit-file
+unit-file: | $(BUILD)/tcptrail
+	$(Q)sed -e 's|/usr/sbin/|$(SBINDIR)/|' -e 's|/etc/default/|$(SYSCONFDIR)/default/|' packaging/tcptrail.service >$(BUILD)/tcptrail.service
+
 .PHONY: install
-install: all ## install to DESTDIR PREFIX (default /usr/local)
-	$(Q)install -D -m 0755 $(BUILD)/tcptrail $(DESTDIR)$(PREFIX)/sbin/tcptrail
-	$(Q)install -D -m 0644 man/tcptrail.8 $(DESTDIR)$(PREFIX)/share/man/man8/tcptrail.8
-	$(Q)install -D -m 0644 schemas/event-v1.schema.json $(DESTDIR)$(PREFIX)/share/tcptrail/event-v1.schema.json
+install: all unit-file $(BUILD)/completion/tcptrail.bash $(BUILD)/completion/_tcptrail ## install to DESTDIR PREFIX (default /usr/local)
+	$(Q)packaging/install.sh install '$(DESTDIR)'
+
+.PHONY: uninstall
+uninstall: ## remove what install put there (give the same DESTDIR and PREFIX)
+	$(Q)packaging/install.sh uninstall '$(DESTDIR)'
+
+.PHONY: deb
+deb: ## build the Debian package: build/deb/*.deb
+	$(Q)tests/deps.sh --build --package
+	$(Q)packaging/deb.sh $(VERSION) $(BUILD)/deb
+
+.PHONY: tarball
+tarball: ## build the static tarball: build/tarball/*.tar.gz, the same bytes each time
+	$(Q)tests/deps.sh --build --package
+	$(Q)packaging/tarball.sh $(VERSION) $(BUILD)/tarball
 
 .PHONY: clean
 clean: ## remove what was built
