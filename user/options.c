@@ -22,6 +22,13 @@
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 #define AT(field) offsetof(struct options, field)
 
+/* What a build leaves out, --version says. */
+#ifdef TCPTRAIL_NO_TLS
+#define VERSION_NOTE " (static: serve has no TLS)"
+#else
+#define VERSION_NOTE ""
+#endif
+
 const struct option_row option_rows[] = {
 	{ 'p', "pid", "PID", GROUP_SELECT, TAKES_TRACE, 0, option_set_pid,
 	  "a process id", "whose owner is this process" },
@@ -403,7 +410,7 @@ int options_parse(struct options *o, const struct command *commands, unsigned nc
 		goto out;
 	if (p.version || (p.help && !p.command)) {
 		if (p.version)
-			puts("tcptrail " TCPTRAIL_VERSION);
+			puts("tcptrail " TCPTRAIL_VERSION VERSION_NOTE);
 		else
 			options_help(commands, ncommands);
 		rc = 1;
