@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing of what building (--build) or testing (--test: more) needs, on
-# Debian and its kin. Nothing missing: nothing happens, no network is touched. Changes
-# nothing but packages.
-#   tests/deps.sh [--build|--test] [--list]
+# Installs what is missing of what building (--build), testing (--test: more) or packaging
+# (--package) needs, on Debian and its kin. Nothing missing: nothing happens, no network is
+# touched. Changes nothing but packages.
+#   tests/deps.sh [--build] [--test] [--package] [--list]
 set -eu
 
 build="gcc make clang llvm libc6-dev libbpf-dev libelf-dev libpcap-dev zlib1g-dev libzstd-dev libcap-ng-dev libseccomp-dev
@@ -15,15 +15,20 @@ zstd libbpf-tools mandoc procps systemd openssl chromium python3-yaml python3-pr
 unpacked="clickhouse-server prometheus"
 unpacked_to=$(dirname "$0")/../build/unpacked
 
+package="dpkg-dev debhelper lintian fakeroot python3"
+# tests/packages alone
+package_test="zsh systemd-container"
+
 wanted=$build
 list=
 for arg in "$@"; do
 	case $arg in
 	--build) ;;
-	--test) wanted="$build $test" ;;
+	--test) wanted="$wanted $test $package $package_test" ;;
+	--package) wanted="$wanted $package" ;;
 	--list) list=1 ;;
 	*)
-		echo "deps: unknown option '$arg' (--build, --test, --list)" >&2
+		echo "deps: unknown option '$arg' (--build, --test, --package, --list)" >&2
 		exit 2
 		;;
 	esac

@@ -36,6 +36,7 @@ suite_serve() { python3 tests/serve/run.py --tcptrail "$build/tcptrail"; }
 suite_faults() { python3 tests/kernel/faults.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_soak() { python3 tests/kernel/soak.py --tcptrail "$build/tcptrail" --churn "$build/tests/churn"; }
 suite_security() { python3 tests/security/run.py --tcptrail "$build/tcptrail"; }
+suite_packages() { python3 tests/packages/run.py --tcptrail "$build/tcptrail"; }
 suite_crosscheck() { python3 tests/kernel/crosscheck.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 
 passed=0 failed=0 skipped=0

@@ -32,15 +32,17 @@ def read(path):
 
 
 def is_source(path):
-    """C, Python, shell, make: what people write and read. Data and prose are not."""
-    if path.endswith((".c", ".h", ".py", ".sh")) or os.path.basename(path) == "Makefile":
+    """What people write and read, in any language with comments. Data and prose are not."""
+    if path.endswith((".c", ".h", ".py", ".sh", ".awk", ".bash", ".zsh", ".js", ".css", ".html",
+                      ".service", ".default", ".yml", ".yaml")) or \
+            os.path.basename(path) in ("Makefile", "Dockerfile"):
         return True
     with open(path, "rb") as f:
         return f.read(2) == b"#!"
 
 
 def spdx(path, lines):
-    first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
+    first = lines[1] if lines[0].startswith(("#!", "<!doctype")) and len(lines) > 1 else lines[0]
     # the contract is compiled into both sides, so it carries both licences
     want = SPDX_BPF if path.startswith(("bpf/", "include/")) or path.endswith(".bpf.c") \
         else SPDX_USER
