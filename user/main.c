@@ -24,7 +24,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_watch_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_ENDS | TAKES_TIMES,
+		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES,
 		.run = cmd_watch,
 	},
 	{
@@ -33,7 +33,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_events_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_TIMES,
+		.takes = TRACES | TAKES_GATE | TAKES_TIMES,
 		.run = cmd_events,
 	},
 	{
@@ -42,7 +42,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_conns_help,
 		.formats = TEXT_JSON | 1u << OUT_CSV,
-		.takes = TRACES | TAKES_ENDS | TAKES_TIMES,
+		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES,
 		.run = cmd_conns,
 	},
 	{
@@ -52,7 +52,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_timeline_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_ENDS | TAKES_TIMES | TAKES_PACKETS,
+		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_PACKETS,
 		.run = cmd_timeline,
 	},
 	{

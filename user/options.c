@@ -66,6 +66,12 @@ const struct option_row option_rows[] = {
 	  "at the end, also the connections that are still open" },
 	{ 0, "until", "reaped", GROUP_SHOW, TAKES_ENDS, 0, option_set_until, "reaped",
 	  "hold a connection's record until its TIME-WAIT is over" },
+	{ 0, "sample", "N", GROUP_SHOW, TAKES_GATE, AT(sample), option_set_number,
+	  "a number of connections, 1 or more",
+	  "1 in N connections, whole, the same ones at both ends; counters stay whole" },
+	{ 0, "only-findings", NULL, GROUP_SHOW, TAKES_GATE, AT(only_findings), NULL, NULL,
+	  "what `stuck` finds, as it begins (looked for every 10 s), and what then becomes of it; "
+	  "-o json, otlp-json" },
 	{ 0, "packets", NULL, GROUP_SHOW, TAKES_PACKETS, AT(packets), NULL, NULL,
 	  "a capture's packets, each with the step that it is (--from FILE)" },
 	{ 0, "interval", "SECONDS", GROUP_SHOW, TAKES_INTERVAL, AT(interval_s), option_set_seconds,
@@ -352,6 +358,8 @@ static int check_options(struct parse *p, uint64_t used)
 	wrong = option_check_record(p, used);
 	if (wrong)
 		return mistake("%s", wrong);
+	if (!option_check_format(p) && p->o->only_findings && p->o->format != OUT_JSON)
+		return mistake("--only-findings: expected with -o json or otlp-json");
 	if (option_check_format(p)) {
 		option_formats(c, formats, sizeof(formats));
 		return mistake("--output: '%s': expected %s for '%s'", p->format, formats, c->name);
@@ -380,6 +388,9 @@ static int parse_filter(struct parse *p, int nwords, char **words)
 			return mistake("out of memory");
 	}
 	p->o->filter = f;
+	if (!(p->command->takes & (TAKES_ENDS | TAKES_SERVE)) && filter_asks_verdict(f))
+		return mistake("filter: a verdict is known at a connection's end: expected with "
+			       "watch, conns or timeline");
 	return 0;
 }
 

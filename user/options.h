@@ -45,6 +45,8 @@ struct options {
 	bool verbose;
 	bool until_reaped;           /* --until reaped */
 	bool open;                   /* --open */
+	uint64_t sample;             /* --sample N; 0: all */
+	bool only_findings;          /* --only-findings */
 	bool packets;                /* --packets */
 	bool accept_wait;            /* --accept-wait */
 	bool no_snapshot;            /* --no-snapshot */
@@ -75,6 +77,7 @@ enum {
 	TAKES_INTERVAL = 1 << 4, /* it repeats: --interval */
 	TAKES_STUCK = 1 << 5,    /* it is `stuck` */
 	TAKES_VIEW = 1 << 6,     /* it shows a stream: --from, --record */
+	TAKES_GATE = 1 << 10,    /* it shows connections one by one: --sample, --only-findings */
 	TAKES_FILE = 1 << 7,     /* it is `record`: its first word is a file */
 	TAKES_SERVE = 1 << 8,    /* it is `serve` */
 	TAKES_PACKETS = 1 << 9,  /* it is `timeline` */

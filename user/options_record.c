@@ -111,5 +111,9 @@ const char *option_check_record(const struct parse *p, uint64_t used)
 		return "--last: expected without --rotate-size and --rotate-time";
 	if (o->trigger && o->last_s <= 0)
 		return "--trigger-severity: expected together with --last";
+	if (o->sample && o->only_findings)
+		return "--only-findings: expected without --sample";
+	if (o->packets && (o->sample || o->only_findings))
+		return "--packets: expected without --sample and --only-findings";
 	return NULL;
 }

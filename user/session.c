@@ -26,10 +26,12 @@
 #include "confine.h"
 #include "core/filter/filter.h"
 #include "core/otlp.h"
+#include "output/gate.h"
 #include "recorder.h"
 #include "session_impl.h"
 
 enum {
+	LOOK_S = 10,          /* --only-findings: how often */
 	ROUND_MS = 50,
 	DRAIN_STEP_MS = 100,
 	DRAIN_MS = 2000,      /* without progress */
@@ -103,7 +105,8 @@ static int run_open_view(struct run *r)
 		.kernel_filter = run_filter(r) && kernel_filters(r) ? &r->kernel : NULL,
 	};
 
-	run_forward(r);
+	if (run_forward(r))
+		return -ENOMEM;
 	r->s.out = sink_new(STDOUT_FILENO, r->o->nfrom ? SINK_REPLAY : 0);
 	if (!r->s.out)
 		return -ENOMEM;
@@ -127,7 +130,7 @@ static int run_open_source(struct run *r, char *msg, size_t msg_len)
 		.segments = r->view->segments,
 		.accept_wait = o->accept_wait,
 		.snapshot_only = r->view->snapshot_only,
-		.whole_host = r->view->whole_host,
+		.whole_host = r->view->whole_host || o->only_findings,
 		.destroy = r->view->destroy,
 		.meter = o->verbose,
 		.verbose = o->verbose,
@@ -181,7 +184,9 @@ static void run_begin(struct run *r)
 	r->started_ns = replay ? replay->started_ns : run_now();
 	if (r->o->duration_s > 0)
 		r->ends_ns = r->started_ns + (uint64_t)(r->o->duration_s * 1e9);
-	if (r->view->interval && interval > 0) {
+	if (r->o->only_findings && interval <= 0)
+		interval = LOOK_S;
+	if ((r->view->interval || r->o->only_findings) && interval > 0) {
 		r->interval_ns = (uint64_t)(interval * 1e9);
 		r->next_interval_ns = r->started_ns + r->interval_ns;
 	}
@@ -296,12 +301,12 @@ void run_intervals(struct run *r, uint64_t now)
 	r->next_interval_ns += r->interval_ns;
 	if (r->next_interval_ns <= now)
 		r->next_interval_ns = now + r->interval_ns;
-	if (r->view->resnapshot && src->ops->snapshot)
+	if ((r->view->resnapshot || r->o->only_findings) && src->ops->snapshot)
 		src->ops->snapshot(src, r->s.p);
 	run_refresh_stats(r);
 	if (r->recorder)
 		recorder_interval(r->recorder, now);
-	r->view->interval(r->state);
+	run_interval_view(r);
 }
 
 static int run_loop(struct run *r)
@@ -365,6 +370,8 @@ static void run_finish(struct run *r)
 	ran_ns = now > r->started_ns ? now - r->started_ns : 0;
 	if (r->recorder)
 		recorder_finish(r->recorder, now);
+	if (r->gate)
+		gate_finish(r->gate);
 	pipeline_finish(r->s.p, now);
 	run_refresh_stats(r);
 	if (r->view->finish)
@@ -387,6 +394,7 @@ static void run_close(struct run *r)
 		r->s.source->ops->close(r->s.source);
 	if (r->state && r->view->close)
 		r->view->close(r->state);
+	gate_close(r->gate);
 	resolver_free(r->s.names);
 	pipeline_free(r->s.p);
 	sink_free(r->s.out);

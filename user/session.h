@@ -19,6 +19,11 @@ struct session {
 	struct pipeline *p;
 	struct sink *out;          /* stdout */
 	uint64_t records;          /* printed: -c counts these (session_printed()) */
+	struct {
+		uint64_t sample;   /* --sample N; 0 and 1: every connection */
+		bool only_findings;
+		uint64_t records, connections;
+	} left_out;                /* by the gate (output/gate.h) */
 	uint64_t sequence;         /* event.sequence of the next JSON record */
 	bool stop;                 /* a view may ask to stop */
 	struct resolver *names;    /* -r; else NULL */

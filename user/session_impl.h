@@ -8,6 +8,7 @@
 #include "core/filter/filter.h"
 #include "session.h"
 
+struct gate;
 struct recorder;
 
 struct run {
@@ -17,6 +18,7 @@ struct run {
 	void *state;            /* the view's own */
 	struct view_ops ops;    /* what the pipeline calls: the view's, until -c is reached */
 	struct kernel_filter kernel; /* what of the filter the kernel does, or did */
+	struct gate *gate;           /* NULL: everything passes */
 	struct recorder *recorder;   /* NULL: nothing is recorded */
 	int signal_fd;
 	bool reader_gone;       /* EPIPE: end without a word */
@@ -33,8 +35,10 @@ void run_refresh_stats(struct run *r);
 void run_intervals(struct run *r, uint64_t now);
 void run_flush(struct run *r);
 
-/* session_view.c: fills r->ops from r->view. */
-void run_forward(struct run *r);
+/* session_view.c: fills r->ops from r->view, with the gate before it. 0 or -ENOMEM. */
+int run_forward(struct run *r);
+/* What is done at an interval: the view's, and the gate's. */
+void run_interval_view(struct run *r);
 
 /* session_replay.c: from files. */
 int replay_open(struct run *r, char *msg, size_t msg_len);

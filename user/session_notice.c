@@ -151,6 +151,12 @@ void notice_summary(const struct session *s, uint64_t ran_ns)
 	buf_str(&b, " ended, in ");
 	buf_duration(&b, ran_ns);
 	put_lost(&b, st);
+	if (s->left_out.records) {
+		buf_str(&b, "; ");
+		put_count(&b, s->left_out.records, "record");
+		buf_str(&b, s->left_out.only_findings ? " left out by --only-findings" :
+							" left out by --sample");
+	}
 	if (st->hooks_missing) {
 		buf_str(&b, "; ");
 		put_count(&b, st->hooks_missing, "hook");

@@ -111,7 +111,7 @@ int replay_loop(struct run *r)
 		if (ending && info->no_rounds)
 			return 0;
 		if (info->at == REPLAY_INTERVAL && marked && !r->s.stop)
-			r->view->interval(r->state);
+			run_interval_view(r);
 		run_flush(r);
 		replay_wait(r, 0);
 		replay_make_room(r);

@@ -5,6 +5,7 @@
  * Always: a member that the view does not have stays NULL, so that the pipeline skips the
  * work. Never: a record after the last one that was asked for.
  */
+#include "output/gate.h"
 #include "session_impl.h"
 
 static bool session_enough(const struct session *s)
@@ -26,6 +27,18 @@ static void forward_change(void *arg, const struct conn *c, const struct change 
 {
 	struct run *r = arg;
 
+	if (!run_takes(r))
+		return;
+	if (r->gate)
+		gate_change(r->gate, c, ch);
+	else
+		r->view->ops->change(r->state, c, ch);
+}
+
+static void after_gate(void *arg, const struct conn *c, const struct change *ch)
+{
+	struct run *r = arg;
+
 	if (run_takes(r))
 		r->view->ops->change(r->state, c, ch);
 }
@@ -34,23 +47,45 @@ static void forward_conn_end(void *arg, const struct conn *c, const struct verdi
 {
 	struct run *r = arg;
 
-	if (run_takes(r))
+	bool kept;
+
+	if (!run_takes(r))
+		return;
+	kept = !r->gate || gate_conn_end(r->gate, c);
+	if (!r->view->ops->conn_end)
+		return;
+	if (kept)
 		r->view->ops->conn_end(r->state, c, v);
+	else
+		r->s.left_out.records++;
 }
 
 static void forward_snapshot(void *arg, const struct conn *c)
 {
 	struct run *r = arg;
 
-	if (run_takes(r))
+	bool kept;
+
+	if (!run_takes(r))
+		return;
+	kept = !r->gate || gate_snapshot(r->gate, c);
+	if (!r->view->ops->snapshot)
+		return;
+	if (kept)
 		r->view->ops->snapshot(r->state, c);
+	else
+		r->s.left_out.records++;
 }
 
 static void forward_snapshot_done(void *arg)
 {
 	struct run *r = arg;
 
-	if (run_takes(r))
+	if (!run_takes(r))
+		return;
+	if (r->gate)
+		gate_snapshot_done(r->gate);
+	if (r->view->ops->snapshot_done)
 		r->view->ops->snapshot_done(r->state);
 }
 
@@ -62,17 +97,27 @@ static void forward_tick(void *arg, uint64_t now_ns)
 		r->view->ops->tick(r->state, now_ns);
 }
 
-void run_forward(struct run *r)
+int run_forward(struct run *r)
 {
 	const struct view_ops *ops = r->view->ops;
+	bool finds = r->o->only_findings;
 
 	r->ops = (struct view_ops){
 		.change = ops->change ? forward_change : NULL,
-		.conn_end = ops->conn_end ? forward_conn_end : NULL,
-		.snapshot = ops->snapshot ? forward_snapshot : NULL,
-		.snapshot_done = ops->snapshot_done ? forward_snapshot_done : NULL,
+		.conn_end = ops->conn_end || finds ? forward_conn_end : NULL,
+		.snapshot = ops->snapshot || finds ? forward_snapshot : NULL,
+		.snapshot_done = ops->snapshot_done || finds ? forward_snapshot_done : NULL,
 		.tick = ops->tick ? forward_tick : NULL,
 	};
+	return gate_open(&r->gate, &r->s, after_gate, r);
+}
+
+void run_interval_view(struct run *r)
+{
+	if (r->gate)
+		gate_look(r->gate);
+	if (r->view->interval)
+		r->view->interval(r->state);
 }
 
 void session_printed(struct session *s)

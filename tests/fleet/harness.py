@@ -6,7 +6,7 @@ import os
 import subprocess
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-VIEWS = (["conns", "--open"], ["events"], ["stuck", "--min-age", "0"], ["listeners"])
+VIEWS = (["conns", "--open"], ["events"], ["stuck", "--min-age", "0", "-d", "8"], ["listeners"])
 
 
 def path(name):

@@ -80,7 +80,7 @@ def main():
     if libc.unshare(CLONE_NEWNET):
         sys.exit("make_recording: needs root")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    tracer = subprocess.Popen([tcptrail, "record", "--no-hostname", "--interval", "1", "-P",
+    tracer = subprocess.Popen([tcptrail, "record", "--no-hostname", "--interval", "2", "-P",
                                ",".join(map(str, PORTS)), out], stderr=subprocess.PIPE, text=True)
     for line in tracer.stderr:
         if "tracing" in line:
@@ -89,12 +89,13 @@ def main():
     time.sleep(0.3)
     pids += [child("visitors", lambda: clients(PORTS[0], 3, True)),
              child("crowd", lambda: clients(PORTS[1], 5, False))]
-    time.sleep(4.5)
-    tracer.send_signal(signal.SIGINT)
-    tracer.wait(20)
+    time.sleep(11.5)  # --only-findings looks at 10 s; what it found then ends
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    time.sleep(1.2)
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait(20)
     return tracer.returncode
 
 

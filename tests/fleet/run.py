@@ -20,6 +20,7 @@ import clickhouse  # noqa: E402  pylint: disable=wrong-import-position
 import harness  # noqa: E402  pylint: disable=wrong-import-position
 import otlp  # noqa: E402  pylint: disable=wrong-import-position
 import recipes  # noqa: E402  pylint: disable=wrong-import-position
+import sampling  # noqa: E402  pylint: disable=wrong-import-position
 import stores  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -50,7 +51,7 @@ def part_stores(t, ground):
             server.close()
 
 
-PARTS = {"stores": part_stores, "otlp": otlp.check}
+PARTS = {"stores": part_stores, "otlp": otlp.check, "sampling": sampling.check}
 
 
 def main():

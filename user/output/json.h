@@ -44,8 +44,8 @@ void json_common(struct json_face *f, struct jsonw *w, struct buf *b, const char
 		 uint64_t ts_ns);
 /* "network": both ends, and the state unless ST_NONE. */
 void json_network(struct json_face *f, struct jsonw *w, const struct conn *c, unsigned state);
-/* Opens "tcp" with socket_id, netns and role. */
-void json_tcp(struct jsonw *w, const struct conn *c);
+/* Opens "tcp" with socket_id, netns, role and, under --sample, how many it stands for. */
+void json_tcp(struct json_face *f, struct jsonw *w, const struct conn *c);
 /* After "tcp" was closed: "process", "container", "k8s" of the owner; closes the record. */
 void json_owner(struct json_face *f, struct jsonw *w, const struct conn *c);
 /* key: {pid, name}, absent when unknown. */

@@ -59,7 +59,7 @@ void json_change(struct json_face *f, struct buf *b, const struct conn *c, const
 	json_common(f, &w, b, kinds[ch->kind].name, ch->ts_ns);
 	json_close(&w);
 	json_network(f, &w, c, ch->kind == CHANGE_STATE ? ch->to : c->state);
-	json_tcp(&w, c);
+	json_tcp(f, &w, c);
 	kinds[ch->kind].write(f, &w, ch);
 	if (ch->has_seq)
 		json_u64(&w, "seq", ch->seq);

@@ -85,7 +85,7 @@ void json_network(struct json_face *f, struct jsonw *w, const struct conn *c, un
 	json_close(w);
 }
 
-void json_tcp(struct jsonw *w, const struct conn *c)
+void json_tcp(struct json_face *f, struct jsonw *w, const struct conn *c)
 {
 	json_open(w, "tcp");
 	/* A capture has packets, no sockets: its cookies are only our numbers. */
@@ -95,6 +95,8 @@ void json_tcp(struct jsonw *w, const struct conn *c)
 		json_u64(w, "netns", c->netns);
 	}
 	json_word(w, "role", word_role(c->role));
+	if (f->s->left_out.sample > 1 && c->role != ROLE_LISTENER)
+		json_u64(w, "sample_rate", f->s->left_out.sample);
 }
 
 void json_proc(struct json_face *f, struct jsonw *w, const char *key, uint32_t proc)

@@ -214,7 +214,7 @@ void json_connection(struct json_face *f, struct buf *b, const struct conn *c,
 
 	life(f, &w, b, c, v);
 	json_network(f, &w, c, c->state);
-	json_tcp(&w, c);
+	json_tcp(f, &w, c);
 	pair(f, &w, c);
 	json_word(&w, "conn_state", word_conn_state(v->conn_state));
 	json_word(&w, "end_reason", word_end_reason(v->end_reason));

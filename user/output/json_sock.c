@@ -38,7 +38,7 @@ void json_snapshot(struct json_face *f, struct buf *b, const struct conn *c)
 	json_common(f, &w, b, "tcp.snapshot", pipeline_now(f->s->p));
 	json_close(&w);
 	json_network(f, &w, c, c->state);
-	json_tcp(&w, c);
+	json_tcp(f, &w, c);
 	state_age(f, &w, c);
 	if (!minisock && c->role != ROLE_LISTENER) {
 		json_open(&w, "queue");
@@ -84,7 +84,7 @@ void json_listener(struct json_face *f, struct buf *b, const struct conn *c,
 	json_common(f, &w, b, "tcp.listener", pipeline_now(f->s->p));
 	json_close(&w);
 	json_network(f, &w, c, c->state);
-	json_tcp(&w, c);
+	json_tcp(f, &w, c);
 	if (c->holders)
 		json_u64(&w, "holder_count", c->holders);
 	json_open(&w, "listener");

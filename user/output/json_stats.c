@@ -85,6 +85,23 @@ static void connections(struct json_face *f, struct jsonw *w, const struct stats
 	json_u64(w, "drops", st->drops);
 }
 
+/* What --sample and --only-findings kept back; absent without them. */
+static void left_out(struct json_face *f, struct jsonw *w)
+{
+	const struct session *s = f->s;
+
+	if (s->left_out.sample <= 1 && !s->left_out.only_findings)
+		return;
+	json_open(w, "left_out");
+	if (s->left_out.sample > 1)
+		json_u64(w, "sample_rate", s->left_out.sample);
+	if (s->left_out.only_findings)
+		json_bool(w, "only_findings", true);
+	json_u64(w, "records", s->left_out.records);
+	json_u64(w, "connections", s->left_out.connections);
+	json_close(w);
+}
+
 void json_stats(struct json_face *f, struct buf *b)
 {
 	const struct stats *st = pipeline_stats(f->s->p);
@@ -103,6 +120,7 @@ void json_stats(struct json_face *f, struct buf *b)
 	ledger(f, &w, st);
 	costs(&w, st);
 	connections(f, &w, st);
+	left_out(f, &w);
 	json_close(&w);
 	json_end(&w);
 }

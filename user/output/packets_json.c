@@ -68,7 +68,7 @@ static void on_packet(void *view, const struct pcap_packet *p)
 	json_common(&v->face, &w, sink_begin(v->s->out), "tcp.packet", p->ts_ns);
 	json_close(&w);
 	json_network(&v->face, &w, &c, c.state);
-	json_tcp(&w, &c);
+	json_tcp(&v->face, &w, &c);
 	json_open(&w, "packet");
 	json_u64(&w, "number", p->number);
 	if (p->mark->flow)

@@ -28,6 +28,8 @@ struct stuck_view {
 /* Each prints the report once, in its own format. */
 void stuck_print_text(struct stuck_view *v);
 void stuck_print_json(struct stuck_view *v);
+/* One socket's record, printed; item NULL: of a healthy one. */
+void stuck_json_item(struct stuck_view *v, const struct conn *c, const struct stuck_item *item);
 /* One group's record, a line, into b. */
 void stuck_json_group(struct stuck_view *v, struct buf *b, const struct stuck_group *g);
 void stuck_print_csv(struct stuck_view *v);

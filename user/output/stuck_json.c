@@ -113,7 +113,7 @@ static void put_timer(struct jsonw *w, const struct conn *c)
 	json_close(w);
 }
 
-static void print_item(struct stuck_view *v, const struct conn *c, const struct stuck_item *item)
+void stuck_json_item(struct stuck_view *v, const struct conn *c, const struct stuck_item *item)
 {
 	struct buf *b = stuck_begin_record(v);
 	struct conn named = *c;
@@ -133,7 +133,7 @@ static void print_item(struct stuck_view *v, const struct conn *c, const struct 
 	json_common(&v->face, &w, b, "tcp.finding", v->report.made_ns);
 	json_close(&w);
 	json_network(&v->face, &w, c, c->state);
-	json_tcp(&w, c);
+	json_tcp(&v->face, &w, c);
 	if (c->role != ROLE_LISTENER) {
 		put_state_age(v, &w, c);
 		if (!(c->seen & SEEN_MINISOCK))
@@ -177,7 +177,7 @@ void stuck_json_group(struct stuck_view *v, struct buf *b, const struct stuck_gr
 	json_close(&w);
 	if (!g->of_host || c.pport) {
 		json_network(&v->face, &w, &c, c.state);
-		json_tcp(&w, &c);
+		json_tcp(&v->face, &w, &c);
 	} else {
 		json_open(&w, "tcp");
 		if (c.netns)
@@ -201,7 +201,7 @@ void stuck_print_json(struct stuck_view *v)
 	const struct stuck_report *r = &v->report;
 
 	if (v->so->list || v->so->all)
-		stuck_each(v, print_item);
+		stuck_each(v, stuck_json_item);
 	for (uint32_t i = 0; i < r->ngroups && !v->s->stop; i++)
 		if (r->groups[i].of_host || !(v->so->list || v->so->all))
 			print_group(v, &r->groups[i]);

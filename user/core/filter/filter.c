@@ -144,3 +144,9 @@ int filter_term_ports(struct filter **out, int which, const char *list, struct f
 {
 	return filter_term_ports_names(out, which, list, NULL, err);
 }
+
+bool filter_asks_verdict(const struct filter *f)
+{
+	return f && (f->kind == NODE_VERDICT || filter_asks_verdict(f->a) ||
+		     filter_asks_verdict(f->b));
+}

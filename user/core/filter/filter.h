@@ -41,6 +41,8 @@ void filter_free(struct filter *f);
 struct filter *filter_and(struct filter *f, struct filter *g);
 /* The same with OR: a letter given twice asks for either. */
 struct filter *filter_or(struct filter *f, struct filter *g);
+/* Does any part of it ask how the connection went? Such a part is unknown while it lives. */
+bool filter_asks_verdict(const struct filter *f);
 /* Does a FILTER begin with this word? (The command line may leave the command out.) */
 bool filter_starts(const char *word);
 
