@@ -122,6 +122,7 @@ void gate_change(struct gate *g, const struct conn *c, const struct change *ch)
 
 	if (h && !h->cookie) {
 		*h = (struct held){ .cookie = c->cookie, .conn = *c, .change = *ch };
+		h->conn.end = NULL; /* the table's, and it may go first */
 		return;
 	}
 	if (has_to_wait(g, c, ch)) { /* no room, or a second one before the port is known */
