@@ -25,7 +25,7 @@ enum wire_result {
 	WIRE_TCP,
 	WIRE_OTHER,    /* no TCP in it */
 	WIRE_FRAGMENT, /* a later fragment: the ports are in the first one */
-	WIRE_CUT,      /* the snapshot length or the frame ends before TCP's flags */
+	WIRE_CUT,      /* the snapshot length or the frame ends before TCP's flags and window */
 	WIRE_BAD,      /* lengths that contradict each other */
 	WIRE_RESULTS,
 };
