@@ -108,6 +108,12 @@ $(BUILD)/tests/churn: tests/bench/churn.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -static -pthread -o $@ $<
 
+# With frame pointers, as --stack likes programs best; not static, for a library's symbols are asked too.
+$(BUILD)/tests/calls: tests/kernel/calls.c Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) -D_GNU_SOURCE -fno-omit-frame-pointer -pthread -o $@ $<
+
 $(BUILD)/tests/engine: tests/bench/engine.c $(BUILD)/core.a Makefile
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
@@ -152,10 +158,10 @@ run: ## install what is missing, build, and watch this host's live connections
 test: ## install what is missing and run every test that this host can run (root)
 	$(Q)tests/deps.sh --build --test
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck replay live_replay captures serve fleet faults security packages soak
+	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck stack replay live_replay captures serve fleet faults security packages soak
 
 .PHONY: tests
-tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn
+tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn $(BUILD)/tests/calls
 
 .PHONY: check
 check: all $(UNIT_BIN) ## unit tests, golden timelines and lint; needs no root

@@ -6,6 +6,7 @@
  */
 #include "request.bpf.h"
 #include "segment.bpf.h"
+#include "stack.bpf.h"
 
 /* tcp_conn_request(rsk_ops, af_ops, sk, skb): a SYN met a listener. */
 SEC("fentry/tcp_conn_request")
@@ -124,5 +125,7 @@ int on_accept(__u64 *ctx)
 	emit_clear(&e->extra, sizeof(e->extra));
 	owner_current(e);
 	emit_end(e);
+	if (cfg.stack)
+		stack_tell(ctx, sock_cookie(sk), sk->__sk_common.skc_net.net->ns.inum);
 	return 0;
 }

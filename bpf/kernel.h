@@ -144,6 +144,8 @@ struct signal_struct {
 
 struct task_struct {
 	unsigned int flags;
+	__u64 start_boottime;
+	__u64 self_exec_id;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
@@ -152,6 +154,11 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+};
+
+/* x86, arm64, riscv; where the stack pointer has another name it is not asked for. */
+struct pt_regs {
+	unsigned long sp;
 };
 
 struct timer_list {

@@ -5,6 +5,7 @@
  */
 #include "filter.bpf.h"
 #include "owner.bpf.h"
+#include "stack.bpf.h"
 
 /* The child's first transition comes together with the next one. Up to 6.12 it still carries
  * the listener's identity (no peer port): it would be told of the wrong socket. */
@@ -27,7 +28,7 @@ static __always_inline bool about_listener(int old_state, int new_state)
 	return new_state == TCP_LISTEN || (old_state == TCP_LISTEN && new_state == TCP_CLOSE);
 }
 
-static __always_inline void state_tell(struct sock *sk, int old_state, int new_state)
+static __always_inline void state_tell(void *ctx, struct sock *sk, int old_state, int new_state)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct event *e;
@@ -63,6 +64,8 @@ static __always_inline void state_tell(struct sock *sk, int old_state, int new_s
 	else
 		owner_none(e);
 	emit_end(e);
+	if (cfg.stack && new_state == TCP_SYN_SENT)
+		stack_tell(ctx, sock_cookie(sk), sk->__sk_common.skc_net.net->ns.inum);
 }
 
 /*
@@ -126,7 +129,7 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 		turn_had(turn, (__u64)sk);
 	if (cfg.meter && bpf_get_prandom_u32() % TRACER_METER_EVERY == 0)
 		begin = bpf_ktime_get_ns();
-	state_tell(sk, old_state, new_state);
+	state_tell(ctx, sk, old_state, new_state);
 	if (cfg.meter && begin) {
 		__sync_fetch_and_add(&counters.metered_runs, 1);
 		__sync_fetch_and_add(&counters.metered_ns, bpf_ktime_get_ns() - begin);
@@ -144,6 +147,6 @@ int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
 	if (!turn || turn_take(turn, (__u64)sk))
 		return 0;
 	__sync_fetch_and_add(&counters.taken_over, 1);
-	state_tell(sk, old_state, new_state);
+	state_tell(ctx, sk, old_state, new_state);
 	return 0;
 }

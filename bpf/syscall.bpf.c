@@ -6,6 +6,7 @@
  */
 #include "filter.bpf.h"
 #include "owner.bpf.h"
+#include "stack.bpf.h"
 
 struct syscall_exit {
 	__u64 common;
@@ -43,13 +44,15 @@ static __always_inline void address_read(struct event *e, struct sock *sk)
 	e->netns = BPF_CORE_READ(skc, skc_net.net, ns.inum);
 }
 
-static __always_inline int accept_tell(long fd)
+static __always_inline int accept_tell(void *ctx, long fd)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct sock *sk = fd >= 0 ? sock_of_fd(task, fd) : NULL;
 	struct sock_common *skc = (struct sock_common *)sk;
 	__u16 family, lport, pport;
 	struct event *e;
+	__u64 cookie;
+	__u32 netns;
 
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
@@ -75,18 +78,22 @@ static __always_inline int accept_tell(long fd)
 	emit_clear(&e->tcp, sizeof(e->tcp));
 	emit_clear(&e->extra, sizeof(e->extra));
 	owner_of_address(e, task);
+	cookie = e->cookie;
+	netns = e->netns;
 	emit_end(e);
+	if (cfg.stack)
+		stack_tell(ctx, cookie, netns);
 	return 0;
 }
 
 SEC("tracepoint/syscalls/sys_exit_accept")
 int on_accept_exit(struct syscall_exit *ctx)
 {
-	return accept_tell(ctx->ret);
+	return accept_tell(ctx, ctx->ret);
 }
 
 SEC("tracepoint/syscalls/sys_exit_accept4")
 int on_accept4_exit(struct syscall_exit *ctx)
 {
-	return accept_tell(ctx->ret);
+	return accept_tell(ctx, ctx->ret);
 }

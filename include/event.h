@@ -66,6 +66,7 @@ enum event_kind {
 	EV_RST_SEGMENT,      /* (full) fentry/tcp_reset: the segment behind EV_RST_RECEIVED (flags tell a closed port from a live socket) */
 	EV_FACT,             /* a limit or a count of the host, a namespace or a process: extra.fact */
 	EV_DESTROY,          /* tp_btf/tcp_destroy_sock, of a socket whose timer had fired: its ->CLOSE may have gone untold */
+	EV_STACK,            /* --stack: the calls that led to this socket's connect() or accept(): extra.stack */
 	EV_KIND_MAX,
 };
 
@@ -223,6 +224,10 @@ union event_extra {
 		__u32 id;          /* enum fact */
 		__u32 pad;
 	} fact;              /* EV_FACT: .netns, or .task.pid, says of what; neither: of the host */
+	struct {
+		__u64 id;          /* of the text that was told beside the events */
+		__u64 pad;
+	} stack;             /* EV_STACK */
 	__u64 raw[2];
 };
 
@@ -279,6 +284,30 @@ struct event {
 	union event_extra extra;
 };
 
+enum {
+	STACK_FRAMES = 32,
+	STACK_WORDS = 16,
+};
+
+/* --stack: what the ring holds beside events, told apart by its size. It never leaves the live
+ * source, which makes an EV_STACK of it: addresses mean nothing outside of the process that
+ * they are of. 456 bytes. */
+struct stack_record {
+	__u64 ts_ns;
+	__u64 cookie;
+	__u32 netns;
+	__u8 kind;             /* EV_STACK, where struct event has it */
+	__u8 frames;           /* of ip */
+	__u8 words;            /* of word; 0: the stack pointer is not told */
+	__u8 pad;
+	__u32 pid;             /* tgid, initial pid namespace */
+	__u32 uid;
+	__u64 start_ns;        /* task_struct.start_boottime of the thread group's leader */
+	__u64 execs;           /* task_struct.self_exec_id: how often it has become another program */
+	__u64 word[STACK_WORDS]; /* from the stack pointer on */
+	__u64 ip[STACK_FRAMES];  /* bpf_get_stack(): innermost first, by frame pointers */
+};
+
 /* Why something is missing. The ledger has one counter for each. */
 enum loss_reason {
 	LOSS_RING_FULL,      /* bpf_ringbuf_reserve failed */
@@ -286,6 +315,7 @@ enum loss_reason {
 	LOSS_TABLE_FULL,     /* --max-connections reached */
 	LOSS_OUTPUT_SLOW,    /* the reader of stdout did not keep up: records not written */
 	LOSS_MALFORMED,      /* a record that decode refused */
+	LOSS_STACK_LIMIT,    /* --stack: more distinct stacks than are looked at or kept */
 	LOSS_REASONS,
 };
 
@@ -294,5 +324,6 @@ _Static_assert(sizeof(struct event_listen) == 80, "event_listen shares event_tcp
 _Static_assert(sizeof(struct event_task) == 40, "event_task is part of the contract");
 _Static_assert(sizeof(union event_extra) == 16, "event_extra is part of the contract");
 _Static_assert(sizeof(struct event) == 200, "event is part of the contract");
+_Static_assert(sizeof(struct stack_record) > sizeof(struct event), "told apart by its size");
 
 #endif

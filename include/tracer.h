@@ -50,6 +50,8 @@ struct tracer_config {
 	__u8 check_req_args;
 	__u8 req_gone_arg;        /* which argument is the request sock */
 	__u8 count_fds;           /* iter/task_file: whose descriptors run out */
+	__u8 stack;               /* --stack */
+	__u8 has_task_regs;       /* bpf_task_pt_regs(): from 5.15 */
 	__u8 early_ports;         /* filter: a local port that the kernel chooses may be one asked for */
 	struct tracer_ports local[TRACER_PORTS];
 	struct tracer_ports peer[TRACER_PORTS];
@@ -61,6 +63,7 @@ struct tracer_counters {
 	__u64 taken_over;         /* by on_set_state_again: misses of on_set_state that lost nothing */
 	__u64 metered_runs;
 	__u64 metered_ns;
+	__u64 stack_pid;          /* whose stack was told last */
 };
 
 #endif

@@ -28,6 +28,7 @@ suite_kernel() { python3 tests/kernel/run.py --tcptrail "$build/tcptrail" --scen
 suite_schema() { tests/schema/run "$build"; }
 suite_ledger() { tests/kernel/ledger.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_stuck() { python3 tests/kernel/stuck.py --tcptrail "$build/tcptrail"; }
+suite_stack() { python3 tests/kernel/stack.py --tcptrail "$build/tcptrail" --calls "$build/tests/calls"; }
 suite_replay() { tests/replay/run.sh "$build"; }
 suite_captures() { python3 tests/captures/run.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_live_replay() { tests/replay/live.sh "$build"; }

@@ -46,6 +46,9 @@ static const char *contradiction(const struct options *o)
 		return "--check: expected without --watch, --list and --all";
 	if ((s->kill || s->check) && o->format != OUT_TEXT)
 		return "--output: expected text with --kill and --check";
+	if (o->stack && !s->watch && o->duration_s <= 0)
+		return "--stack: expected together with --watch or --duration: a stack is seen "
+		       "when a socket is made";
 	if (o->interval_s > 0 && !s->watch)
 		return "--interval: expected together with --watch";
 	return NULL;

@@ -24,7 +24,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_watch_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES,
+		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_STACK,
 		.run = cmd_watch,
 	},
 	{
@@ -42,7 +42,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_conns_help,
 		.formats = TEXT_JSON | 1u << OUT_CSV,
-		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES,
+		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_STACK,
 		.run = cmd_conns,
 	},
 	{
@@ -52,7 +52,8 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_timeline_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_PACKETS,
+		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_PACKETS |
+			 TAKES_STACK,
 		.run = cmd_timeline,
 	},
 	{
@@ -82,7 +83,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_stuck_help,
 		.formats = TEXT_JSON | 1u << OUT_CSV,
-		.takes = TRACES | TAKES_INTERVAL | TAKES_STUCK,
+		.takes = TRACES | TAKES_INTERVAL | TAKES_STUCK | TAKES_STACK,
 		.run = cmd_stuck,
 	},
 	{
@@ -91,7 +92,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_serve_help,
 		.formats = 1u << OUT_TEXT,
-		.takes = TAKES_SOURCE | TAKES_TRACE | TAKES_SERVE,
+		.takes = TAKES_SOURCE | TAKES_TRACE | TAKES_SERVE | TAKES_STACK,
 		.run = cmd_serve,
 	},
 	{
@@ -100,7 +101,8 @@ static const struct command commands[] = {
 		.usage = "[OPTIONS] FILE|- [FILTER]",
 		.help = cmd_record_help,
 		.formats = 1u << OUT_TEXT,
-		.takes = TAKES_SOURCE | TAKES_TRACE | TAKES_ENDS | TAKES_INTERVAL | TAKES_FILE,
+		.takes = TAKES_SOURCE | TAKES_TRACE | TAKES_ENDS | TAKES_INTERVAL | TAKES_FILE |
+			 TAKES_STACK,
 		.run = cmd_record,
 	},
 	{

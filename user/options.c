@@ -147,6 +147,9 @@ const struct option_row option_rows[] = {
 	{ 0, "accept-wait", NULL, GROUP_TRACER, TAKES_TRACE, AT(accept_wait), NULL, NULL,
 	  "in base mode, also time accept(): every system call of the host then costs about "
 	  "35 ns more" },
+	{ 0, "stack", NULL, GROUP_TRACER, TAKES_STACK, AT(stack), NULL, NULL,
+	  "the calls in the program that led to connect() or accept(), of sockets made from now "
+	  "on (in base mode as dear as --accept-wait)" },
 	{ 0, "no-snapshot", NULL, GROUP_TRACER, TAKES_TRACE, AT(no_snapshot), NULL, NULL,
 	  "do not look at the sockets that are there already" },
 	{ 0, "max-connections", "N", GROUP_TRACER, TAKES_TRACE, 0, option_set_connections,

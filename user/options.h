@@ -49,6 +49,7 @@ struct options {
 	bool only_findings;          /* --only-findings */
 	bool packets;                /* --packets */
 	bool accept_wait;            /* --accept-wait */
+	bool stack;                  /* --stack */
 	bool no_snapshot;            /* --no-snapshot */
 	uint32_t max_connections;
 	uint64_t buffer_bytes;
@@ -81,6 +82,7 @@ enum {
 	TAKES_FILE = 1 << 7,     /* it is `record`: its first word is a file */
 	TAKES_SERVE = 1 << 8,    /* it is `serve` */
 	TAKES_PACKETS = 1 << 9,  /* it is `timeline` */
+	TAKES_STACK = 1 << 11,   /* it can say where a socket comes from: --stack */
 };
 
 /* A command is a row: main.c's table. */

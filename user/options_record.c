@@ -94,6 +94,7 @@ const char *option_check_record(const struct parse *p, uint64_t used)
 	} live[] = {
 		{ "mode", "--mode: expected without --from" },
 		{ "accept-wait", "--accept-wait: expected without --from" },
+		{ "stack", "--stack: expected without --from: what was recorded is shown" },
 		{ "no-snapshot", "--no-snapshot: expected without --from" },
 		{ "buffer", "--buffer: expected without --from" },
 		{ "record", "--record: expected without --from: it is recorded already" },

@@ -115,6 +115,16 @@ static void on_cgroup(void *arg, uint64_t id, const char *path)
 	put(r, REC_CGROUP, &id, sizeof(id), path);
 }
 
+static void on_stack(void *arg, uint64_t id, const char *text)
+{
+	struct recorder *r = arg;
+
+	if (r->stacks.len < RECORDER_STACKS_BYTES)
+		record_put(&r->stacks, REC_STACK, &id, sizeof(id), text,
+			   (uint32_t)strlen(text) + 1);
+	put(r, REC_STACK, &id, sizeof(id), text);
+}
+
 static void on_asked(void *arg, uint64_t cookie)
 {
 	put(arg, REC_ASKED, &cookie, sizeof(cookie), NULL);
@@ -123,6 +133,7 @@ static void on_asked(void *arg, uint64_t cookie)
 static const struct pipeline_tap tap = {
 	.event = on_event,
 	.cgroup = on_cgroup,
+	.stack = on_stack,
 	.asked = on_asked,
 };
 
@@ -217,6 +228,7 @@ static void begin_file(struct recorder *r)
 	if (r->clock.kind)
 		record_put(&plain, REC_EVENT, &r->clock, sizeof(r->clock), NULL, 0);
 	buf_put(&plain, r->cgroups.data, r->cgroups.len);
+	buf_put(&plain, r->stacks.data, r->stacks.len);
 	put_frame(r, &plain, 1, false);
 	buf_free(&bytes);
 	buf_free(&plain);
@@ -384,6 +396,7 @@ void recorder_close(struct recorder *r)
 	zframe_free(r->z);
 	buf_free(&r->preamble);
 	buf_free(&r->cgroups);
+	buf_free(&r->stacks);
 	buf_free(&r->plain);
 	buf_free(&r->packed);
 	free(r);

@@ -16,6 +16,7 @@ enum {
 	RECORDER_FRAMES = 16384,           /* of the flight recorder's ring */
 	RECORDER_RING_BYTES = 256 << 20,
 	RECORDER_CGROUPS_BYTES = 1 << 20,  /* of paths that are told again in each file */
+	RECORDER_STACKS_BYTES = 2 << 20,   /* ... and of stacks */
 };
 
 /* Where frames go (recorder_file.c). */
@@ -41,6 +42,7 @@ struct recorder {
 	struct zframe *z;
 	struct buf preamble;     /* plain records: what each file begins with */
 	struct buf cgroups;      /* ... and the paths told so far */
+	struct buf stacks;       /* ... and the stacks */
 	struct event clock;      /* ... and the newest EV_CLOCK */
 	struct buf plain;        /* the frame that is being filled */
 	uint32_t in_plain;       /* records in it */

@@ -129,6 +129,7 @@ static int run_open_source(struct run *r, char *msg, size_t msg_len)
 		.snapshot = !o->no_snapshot && !r->view->no_snapshot,
 		.segments = r->view->segments,
 		.accept_wait = o->accept_wait,
+		.stack = o->stack,
 		.snapshot_only = r->view->snapshot_only,
 		.whole_host = r->view->whole_host || o->only_findings,
 		.destroy = r->view->destroy,
@@ -235,7 +236,7 @@ void run_flush(struct run *r)
 		r->error = err;
 }
 
-/* SIGUSR1 prints the table, SIGUSR2 writes what --last holds; the others end the run. Returns true when one of them came. */
+/* SIGUSR1 prints the table, SIGUSR2 writes what --last holds; the others end the run: true. */
 bool run_read_signals(struct run *r)
 {
 	struct signalfd_siginfo info;

@@ -90,6 +90,24 @@ static void notice_missing_hooks(const struct source *src)
 		fputc('\n', stderr);
 }
 
+static bool hook_there(const struct source *src, const char *name)
+{
+	for (unsigned i = 0; i < src->nhooks; i++)
+		if (!strcmp(src->hooks[i].name, name))
+			return src->hooks[i].status == HOOK_ATTACHED;
+	return false;
+}
+
+/* accept() has its own hook in full mode; else its system call's, which tracefs must show. */
+static void notice_stacks(const struct source *src)
+{
+	if (!hook_there(src, "on_accept") && !hook_there(src, "on_accept_exit") &&
+	    !hook_there(src, "on_accept4_exit"))
+		fputs("tcptrail: --stack: only connect()'s stacks: accept() is unseen here (it "
+		      "needs tracefs and root, or full mode)\n",
+		      stderr);
+}
+
 void notice_hooks(const struct session *s)
 {
 	const struct source *src = s->source;
@@ -100,6 +118,8 @@ void notice_hooks(const struct session *s)
 		notice_base_mode(src);
 	if (!s->o->verbose)
 		notice_missing_hooks(src);
+	if (s->o->stack)
+		notice_stacks(src);
 }
 
 /* ---- counts -------------------------------------------------------------------- */

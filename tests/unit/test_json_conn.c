@@ -125,6 +125,7 @@ static void test_connection(void **state)
 	json_connection(&r->f, &r->b, c, &full_verdict);
 	check(r);
 	want(r, "event/name", "tcp.connection");
+	absent(r, "tcp/stack");
 	want(r, "@timestamp", "2023-11-14T22:15:02.000000Z");
 	want(r, "event/start", "2023-11-14T22:15:00.000000Z");
 	want(r, "event/end", "2023-11-14T22:15:02.000000Z");
@@ -173,6 +174,34 @@ static void test_connection(void **state)
 	absent(r, "error");
 	want(r, "process/linux/cgroup", "/user.slice/session-3.scope");
 	absent(r, "container");
+}
+
+static void test_stack(void **state)
+{
+	struct event e = {.kind = EV_STACK, .cookie = 0x10, .ts_ns = T0_S * NS};
+	struct rig *r = *state;
+	struct conn *c = add_conn(r, 0x10);
+
+	full_life(r, c);
+	e.extra.stack.id = 77;
+	pipeline_tell_stack(r->s.p, 77, "11d5\t/bin/a\"pp\tleak_\xff\x1b\n7f00\t\t\n");
+	assert_int_equal(pipeline_feed(r->s.p, &e, sizeof(e)), 0);
+	json_connection(&r->f, &r->b, c, &full_verdict);
+	check(r);
+	want(r, "tcp/stack/0/function", "leak_\xef\xbf\xbd\\u001b");
+	want(r, "tcp/stack/0/module", "/bin/a\\\"pp");
+	want(r, "tcp/stack/0/offset", "0x11d5");
+	absent(r, "tcp/stack/1/function");
+	absent(r, "tcp/stack/1/module");
+	want(r, "tcp/stack/1/offset", "0x7f00");
+	absent(r, "tcp/stack/2");
+	/* Of one that nobody told, nothing is said, and it is counted. */
+	e.extra.stack.id = 78;
+	assert_int_equal(pipeline_feed(r->s.p, &e, sizeof(e)), 0);
+	assert_int_equal(pipeline_stats(r->s.p)->lost[LOSS_STACK_LIMIT], 1);
+	json_stats(&r->f, &r->b);
+	check(r);
+	want(r, "tracer/lost/stack_limit", "1");
 }
 
 static void test_counts_need_a_hook(void **state)
@@ -353,6 +382,7 @@ int main(int argc, char **argv)
 	void *print = argc > 1 && !strcmp(argv[1], "print") ? argv : NULL;
 	const struct CMUnitTest tests[] = {
 		RIG(test_connection, print),
+		RIG(test_stack, print),
 		RIG(test_counts_need_a_hook, print),
 		RIG(test_older_than_the_tracer, print),
 		RIG(test_resets, print),

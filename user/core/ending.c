@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "pipeline_impl.h"
+#include "stack.h"
 
 static const uint64_t wait_ns[WAITS] = {
 	[WAIT_RESET] = 10 * NSEC_PER_MS,
@@ -213,6 +214,7 @@ static void release(struct pipeline *p, struct conn *c)
 	timeline_count_state(p, c, ST_NONE);
 	if (c->role == ROLE_LISTENER)
 		listener_unindex(p, c);
+	stacks_forget(p->stacks, c->cookie);
 	if (o) {
 		conntab_end(p->conns, o)->peer_cookie = c->cookie;
 		o->peer_conn = 0;

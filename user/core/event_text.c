@@ -141,7 +141,7 @@ static const uint8_t extra_part[EV_KIND_MAX] = {
 	[EV_SOCK] = X_SOCK,	 [EV_REQ_SOCK] = X_REQ,	      [EV_TW_SOCK] = X_TW,
 	[EV_HOLDER] = X_SOCK,	 [EV_TW_LOOKUP] = X_LOOKUP,   [EV_SNAPSHOT_BEGIN] = X_RAW,
 	[EV_LOST] = X_LOST,	 [EV_CLOCK] = X_RAW,	      [EV_RST_SEGMENT] = X_SEG,
-	[EV_FACT] = X_FACT,	 [EV_DESTROY] = X_STATE,
+	[EV_FACT] = X_FACT,	 [EV_DESTROY] = X_STATE,    [EV_STACK] = X_RAW,
 };
 
 static bool has_field(const struct event *e, const struct field *f)

@@ -15,6 +15,7 @@
 #include "filter/filter.h"
 #include "holders.h"
 #include "pipeline_impl.h"
+#include "stack.h"
 
 enum { DEFAULT_CONNECTIONS = 262144, MAX_PROCS = 65536, MAX_HOLDERS = 1 << 20 };
 
@@ -32,12 +33,21 @@ static void on_clock(struct pipeline *p, const struct event *e)
 static void on_lost(struct pipeline *p, const struct event *e)
 {
 	p->stats.lost[e->extra.lost.reason] += e->extra.lost.count;
-	p->lost_at_ns = e->ts_ns;
+	if (e->extra.lost.reason != LOSS_STACK_LIMIT) /* nothing of its life is missing */
+		p->lost_at_ns = e->ts_ns;
 }
 
 static void on_fact(struct pipeline *p, const struct event *e)
 {
 	facts_take(p->facts, e);
+}
+
+/* A socket that the table does not follow has none. */
+static void on_stack(struct pipeline *p, const struct event *e)
+{
+	if (conntab_find(p->conns, e->cookie) &&
+	    stacks_set(p->stacks, e->cookie, e->extra.stack.id))
+		p->stats.lost[LOSS_STACK_LIMIT]++;
 }
 
 typedef void (*handler_fn)(struct pipeline *p, const struct event *e);
@@ -74,6 +84,7 @@ static const handler_fn handlers[] = {
 	[EV_RST_SEGMENT] = segments_rst_segment,
 	[EV_FACT] = on_fact,
 	[EV_DESTROY] = ending_destroyed,
+	[EV_STACK] = on_stack,
 };
 _Static_assert(sizeof(handlers) / sizeof(handlers[0]) == EV_KIND_MAX, "a handler for every kind");
 
@@ -93,7 +104,8 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg, const struct vi
 	p->listeners = listentab_new();
 	p->holders = holders_new(MAX_HOLDERS);
 	p->facts = facts_new();
-	if (!p->conns || !p->procs || !p->listeners || !p->holders || !p->facts) {
+	p->stacks = stacks_new();
+	if (!p->conns || !p->procs || !p->listeners || !p->holders || !p->facts || !p->stacks) {
 		pipeline_free(p);
 		return NULL;
 	}
@@ -104,6 +116,7 @@ void pipeline_free(struct pipeline *p)
 {
 	if (!p)
 		return;
+	stacks_free(p->stacks);
 	facts_free(p->facts);
 	holders_free(p->holders);
 	listentab_free(p->listeners);
@@ -145,6 +158,23 @@ int pipeline_tell_cgroup(struct pipeline *p, uint64_t id, const char *path)
 	if (p->tap)
 		p->tap->cgroup(p->tap_arg, id, path);
 	return cgroup_set(p->procs, id, path);
+}
+
+int pipeline_tell_stack(struct pipeline *p, uint64_t id, const char *text)
+{
+	if (p->tap)
+		p->tap->stack(p->tap_arg, id, text);
+	return stacks_tell(p->stacks, id, text);
+}
+
+bool pipeline_knows_stack(const struct pipeline *p, uint64_t id)
+{
+	return stacks_known(p->stacks, id);
+}
+
+const char *pipeline_stack(const struct pipeline *p, uint64_t cookie)
+{
+	return stacks_of(p->stacks, cookie);
 }
 
 void pipeline_finish(struct pipeline *p, uint64_t now_ns)

@@ -15,6 +15,7 @@
 struct filter;
 struct holders;
 struct pipeline;
+struct stacks;
 struct sysfacts;
 
 enum change_kind {
@@ -137,11 +138,20 @@ void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie);
 /* A cgroup's path, through the stream. 0 or -ENOMEM/-E2BIG. */
 int pipeline_tell_cgroup(struct pipeline *p, uint64_t id, const char *path);
 
+/* --stack: the calls that made this socket, as core/stack.h reads them; NULL: not told. Valid until
+ * the next record is fed. */
+const char *pipeline_stack(const struct pipeline *p, uint64_t cookie);
+bool pipeline_knows_stack(const struct pipeline *p, uint64_t id);
+/* What stands behind a number that EV_STACK will name, through the stream. 0, -E2BIG, -ENOSPC when
+ * as many are in use as there may be, or -ENOMEM. */
+int pipeline_tell_stack(struct pipeline *p, uint64_t id, const char *text);
+
 /* All that changes a pipeline beside its configuration, told in order and before it is acted on:
  * a second pipeline that is fed the same says the same. */
 struct pipeline_tap {
 	void (*event)(void *arg, const struct event *e);
 	void (*cgroup)(void *arg, uint64_t id, const char *path);
+	void (*stack)(void *arg, uint64_t id, const char *text);
 	void (*asked)(void *arg, uint64_t cookie); /* pipeline_next_lookup() gave this one out */
 };
 /* tap: NULL for none; stays the caller's. */

@@ -58,6 +58,7 @@ struct pipeline {
 	struct listentab *listeners;
 	struct holders *holders;
 	struct sysfacts *facts;
+	struct stacks *stacks;
 	struct stats stats;
 	uint64_t now_ns;
 	uint64_t next_due_ns;        /* the earliest due time of any queue */

@@ -69,6 +69,7 @@ static const struct {
 	[REC_FINISH] = {8, 0},
 	[REC_GAP] = {16, 0},
 	[REC_CLOSED] = {8, 0},
+	[REC_STACK] = {8, 1},
 };
 
 static uint32_t strings_in(const uint8_t *s, uint32_t n)

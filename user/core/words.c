@@ -160,6 +160,7 @@ static const char *const losses[] = {
 	[LOSS_TABLE_FULL] = "table_full",
 	[LOSS_OUTPUT_SLOW] = "output_slow",
 	[LOSS_MALFORMED] = "malformed",
+	[LOSS_STACK_LIMIT] = "stack_limit",
 };
 ROOM(losses, LOSS_REASONS);
 
@@ -196,6 +197,7 @@ static const char *const events[] = {
 	[EV_RST_SEGMENT] = "rst_segment",
 	[EV_FACT] = "fact",
 	[EV_DESTROY] = "destroy",
+	[EV_STACK] = "stack",
 };
 ROOM(events, EV_KIND_MAX);
 

@@ -7,6 +7,7 @@
  * tcp.first_seen where the connection is older than the tracer.
  */
 #include "json.h"
+#include "stack.h"
 
 #include "../core/words.h"
 #include "event.h"
@@ -228,6 +229,7 @@ void json_connection(struct json_face *f, struct buf *b, const struct conn *c,
 	timers(f, &w, c);
 	options(&w, c);
 	json_timeline(f, &w, c);
+	json_stack(&w, pipeline_stack(f->s->p, c->cookie));
 	flags(&w, "evidence", evidence, c->evidence);
 	json_bool(&w, "incomplete", c->incomplete);
 	if (c->incomplete)

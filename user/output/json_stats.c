@@ -27,7 +27,8 @@ static void ledger(struct json_face *f, struct jsonw *w, const struct stats *st)
 		if (i == LOSS_OUTPUT_SLOW && slow > n)
 			n = slow;
 		total += n;
-		json_u64(w, word_loss(i), n);
+		if (n || i != LOSS_STACK_LIMIT) /* without --stack there is none to lose */
+			json_u64(w, word_loss(i), n);
 	}
 	json_u64(w, "total", total);
 	json_close(w);

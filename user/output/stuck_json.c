@@ -11,6 +11,7 @@
 #include "../core/facts.h"
 #include "../core/proc.h"
 #include "../core/words.h"
+#include "stack.h"
 #include "stuck.h"
 
 enum { HOLDERS_TOLD = 16 };
@@ -141,6 +142,7 @@ void stuck_json_item(struct stuck_view *v, const struct conn *c, const struct st
 		put_timer(&w, c);
 	}
 	put_holders(v, &w, c);
+	json_stack(&w, pipeline_stack(v->s->p, c->cookie));
 	put_finding(&w, &t, NULL);
 	json_close(&w);
 	json_owner(&v->face, &w, &named);
@@ -166,6 +168,16 @@ static struct conn shared_part(const struct stuck_group *g)
 	return c;
 }
 
+static void put_stack(struct stuck_view *v, struct jsonw *w, const struct stuck_group *g)
+{
+	uint32_t count;
+	const char *stack = stuck_stack(&v->report, g, v->s->p, &count);
+
+	json_stack(w, stack);
+	if (stack)
+		json_u64(w, "stack_count", count);
+}
+
 void stuck_json_group(struct stuck_view *v, struct buf *b, const struct stuck_group *g)
 {
 	struct conn c = shared_part(g);
@@ -185,6 +197,7 @@ void stuck_json_group(struct stuck_view *v, struct buf *b, const struct stuck_gr
 	}
 	if (!g->of_host)
 		put_holders(v, &w, &g->example);
+	put_stack(v, &w, g);
 	put_finding(&w, &t, g);
 	json_close(&w);
 	json_owner(&v->face, &w, &c);

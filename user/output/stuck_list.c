@@ -8,6 +8,7 @@
 #include "../core/facts.h"
 #include "../core/proc.h"
 #include "../core/words.h"
+#include "stack.h"
 #include "stuck.h"
 
 enum { AGE_END = 8, STATE = 9, PID_END = 27, FD_END = 44, PORT_END = 50 };
@@ -125,6 +126,21 @@ static void put_age(struct stuck_view *v, struct line *l, const struct conn *c,
 	line_right(l, from, AGE_END);
 }
 
+/* -w: where it comes from. */
+static void put_made(const struct stuck_view *v, struct buf *b, const struct conn *c)
+{
+	const char *stack = v->text.wide ? pipeline_stack(v->s->p, c->cookie) : NULL;
+	struct line l;
+
+	if (!stack)
+		return;
+	line_begin(&l, &v->text, b);
+	line_to(&l, STATE);
+	line_str(&l, "made ");
+	text_stack_brief(&l, stack);
+	line_end(&l);
+}
+
 static void put_row(struct stuck_view *v, const struct conn *c, const struct stuck_item *item)
 {
 	struct holder held;
@@ -153,6 +169,7 @@ static void put_row(struct stuck_view *v, const struct conn *c, const struct stu
 			  word_finding(item->finding.kind));
 	}
 	line_end(&l);
+	put_made(v, b, c);
 	stuck_end_record(v);
 }
 

@@ -10,6 +10,7 @@
 #include "../core/facts.h"
 #include "../core/proc.h"
 #include "../core/words.h"
+#include "stack.h"
 #include "stuck.h"
 
 enum { WIDTH = 80, INDENT = 8, COUNT_END = 21, TREND_END = 35, SHARERS = 4 };
@@ -340,6 +341,21 @@ static void put_sharers(const struct stuck_view *v, struct buf *b, const struct 
 	line_end(&l);
 }
 
+/* Where most of them come from: connect() or accept(), and who called it. */
+static void put_stack(const struct stuck_view *v, struct buf *b, const struct stuck_group *g)
+{
+	uint32_t count;
+	const char *stack = stuck_stack(&v->report, g, v->s->p, &count);
+
+	if (!stack)
+		return;
+	text_stack(b, "  made", INDENT, stack);
+	if (g->count > 1) {
+		buf_fill(b, ' ', INDENT);
+		buf_printf(b, "(%u of these %u)\n", count, g->count);
+	}
+}
+
 static void put_group(const struct stuck_view *v, struct buf *b, const struct stuck_group *g)
 {
 	struct told t;
@@ -349,6 +365,7 @@ static void put_group(const struct stuck_view *v, struct buf *b, const struct st
 	put_headline(v, b, g);
 	put_ages(b, g);
 	put_sharers(v, b, g);
+	put_stack(v, b, g);
 	put_paragraph(v, b, "why", told_explanation, &t);
 	put_paragraph(v, b, "do", told_remedy, &t);
 	put_commands(b, &t);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ladder_text.h"
+#include "stack.h"
 #include "text.h"
 #include "views.h"
 
@@ -25,6 +26,7 @@ struct held {
 	uint64_t waits_for;    /* the other end's cookie */
 	uint64_t until_ns;
 	struct ladder_end end;
+	char *stack;           /* --stack: a copy; NULL none */
 };
 
 struct timeline_view {
@@ -44,13 +46,32 @@ static void *timeline_open(struct session *s)
 	return v;
 }
 
-static void draw(struct timeline_view *v, const struct ladder_end *a, const struct ladder_end *o)
+/* --stack: where an end comes from. */
+static void put_made(const struct timeline_view *v, struct buf *b, const struct ladder_end *e,
+		     const char *kept)
+{
+	const char *stack = kept || !e ? kept : pipeline_stack(v->t.s->p, e->conn.cookie);
+	struct line l;
+
+	if (!stack)
+		return;
+	line_begin(&l, &v->t, b);
+	line_str(&l, e->conn.role == ROLE_SERVER ? "server made " : "client made ");
+	text_stack_brief(&l, stack);
+	line_end(&l);
+}
+
+/* stack: of a, if it is kept. */
+static void draw(struct timeline_view *v, const struct ladder_end *a, const char *stack,
+		 const struct ladder_end *o)
 {
 	struct session *s = v->t.s;
 	struct buf *b = sink_begin(s->out);
 
 	ladder_build(&v->ladder, v->t.procs, a, o);
 	ladder_text(&v->t, b, &v->ladder);
+	put_made(v, b, a, stack);
+	put_made(v, b, o, NULL);
 	sink_commit(s->out);
 	session_printed(s);
 }
@@ -65,6 +86,8 @@ static struct held *find_partner(struct timeline_view *v, uint64_t cookie)
 
 static void release(struct timeline_view *v, struct held *h)
 {
+	free(h->stack);
+	h->stack = NULL;
 	h->used = false;
 	v->nheld--;
 }
@@ -82,6 +105,7 @@ static const struct ladder_end *copy_living(struct timeline_view *v, uint64_t co
 
 static bool hold(struct timeline_view *v, const struct conn *c, const struct conn *peer)
 {
+	const char *stack = pipeline_stack(v->t.s->p, c->cookie);
 	struct conntab *conns = pipeline_conns(v->t.s->p);
 
 	for (unsigned i = 0; i < HELD; i++) {
@@ -93,6 +117,7 @@ static bool hold(struct timeline_view *v, const struct conn *c, const struct con
 		h->waits_for = peer->cookie;
 		h->until_ns = pipeline_now(v->t.s->p) + HOLD_NS;
 		ladder_end_copy(&h->end, conns, c);
+		h->stack = stack ? strdup(stack) : NULL;
 		v->nheld++;
 		return true;
 	}
@@ -111,10 +136,10 @@ static void timeline_end(void *view, const struct conn *c, const struct verdict 
 		return;
 	ladder_end_copy(&v->end, conns, c);
 	if (h) {
-		draw(v, &h->end, &v->end);
+		draw(v, &h->end, h->stack, &v->end);
 		release(v, h);
 	} else {
-		draw(v, &v->end, peer ? copy_living(v, peer->cookie) : NULL);
+		draw(v, &v->end, NULL, peer ? copy_living(v, peer->cookie) : NULL);
 	}
 }
 
@@ -125,7 +150,7 @@ static void draw_due(struct timeline_view *v, uint64_t now_ns)
 
 		if (!h->used || h->until_ns > now_ns)
 			continue;
-		draw(v, &h->end, copy_living(v, h->waits_for));
+		draw(v, &h->end, h->stack, copy_living(v, h->waits_for));
 		release(v, h);
 	}
 }
@@ -145,7 +170,11 @@ static void timeline_finish(void *view)
 
 static void timeline_close(void *view)
 {
-	free(view);
+	struct timeline_view *v = view;
+
+	for (unsigned i = 0; i < HELD; i++)
+		free(v->held[i].stack);
+	free(v);
 }
 
 static const struct view_ops ops = {.conn_end = timeline_end, .tick = timeline_tick};

@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "stack.h"
 #include "text_open.h"
 #include "views.h"
 
@@ -324,6 +325,22 @@ static const struct conn *other_end(const struct watch_view *w, const struct con
 	return o;
 }
 
+/* --stack: where it comes from. */
+static void put_made(const struct watch_view *w, struct buf *b, const char *what,
+		     const struct conn *c)
+{
+	const char *stack = pipeline_stack(w->t.s->p, c->cookie);
+	struct line l;
+
+	if (!stack)
+		return;
+	line_begin(&l, &w->t, b);
+	buf_fill(b, ' ', INDENT);
+	line_str(&l, what);
+	text_stack_brief(&l, stack);
+	line_end(&l);
+}
+
 static void watch_end(void *view, const struct conn *c, const struct verdict *v)
 {
 	struct watch_view *w = view;
@@ -355,6 +372,9 @@ static void watch_end(void *view, const struct conn *c, const struct verdict *v)
 		put_ending(&l, c, v);
 	}
 	line_end(&l);
+	put_made(w, b, "made ", c);
+	if (other)
+		put_made(w, b, "other end made ", other);
 	sink_commit(s->out);
 	session_printed(s);
 }

@@ -37,13 +37,18 @@ int caps_check(char *msg, size_t msg_len)
 	return -EPERM;
 }
 
-int caps_drop(bool keep_bpf, bool keep_net_admin)
+int caps_drop(bool keep_bpf, bool keep_net_admin, bool keep_ptrace)
 {
+	capng_get_caps_process();
+	keep_ptrace = keep_ptrace && have(CAP_SYS_PTRACE);
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (keep_bpf && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_BPF))
 		return -EINVAL;
 	if (keep_net_admin &&
 	    capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN))
+		return -EINVAL;
+	if (keep_ptrace &&
+	    capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_PTRACE))
 		return -EINVAL;
 	if (capng_apply(CAPNG_SELECT_CAPS))
 		return -EPERM;

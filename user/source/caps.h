@@ -10,7 +10,8 @@
 
 /* 0, or -EPERM with one line in msg: what is missing and the command that gives it. */
 int caps_check(char *msg, size_t msg_len);
-/* Gives up every capability (but CAP_BPF if keep_bpf) and the way to new ones. 0 or -errno. */
-int caps_drop(bool keep_bpf, bool keep_net_admin);
+/* Gives up every capability but those to keep, and the way to new ones. CAP_SYS_PTRACE is kept only
+ * where it was there. 0 or -errno. */
+int caps_drop(bool keep_bpf, bool keep_net_admin, bool keep_ptrace);
 
 #endif

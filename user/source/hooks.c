@@ -114,7 +114,7 @@ static bool asked_for(const struct hook *h, const struct source_config *cfg, boo
 	case WHEN_SEGMENTS:
 		return cfg->segments;
 	case WHEN_ACCEPT_WAIT:
-		return cfg->accept_wait;
+		return cfg->accept_wait || cfg->stack;
 	case WHEN_NO_COOKIE:
 		return !has_cookie;
 	case WHEN_ALWAYS:

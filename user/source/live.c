@@ -72,6 +72,10 @@ static int on_record(void *ctx, void *data, size_t size)
 {
 	struct live *l = ctx;
 
+	if (size == sizeof(struct stack_record) && l->callers) {
+		callers_take(l->callers, l->into, data);
+		return --l->batch ? 0 : -EAGAIN;
+	}
 	if (size >= sizeof(struct event))
 		tell_cgroup_of(l, data);
 	pipeline_feed(l->into, data, size);
@@ -340,6 +344,7 @@ static void live_close(struct source *s)
 	if (l->epoll_fd >= 0)
 		close(l->epoll_fd);
 	live_unload(l);
+	callers_free(l->callers);
 	live_whole_close(l);
 	lookup_close(&l->lookup);
 	cgroup_close(&l->cgroups);
@@ -402,13 +407,16 @@ int source_live_open(struct source **out, const struct source_config *cfg, char 
 		return err;
 	cgroup_open(&l->cgroups);
 	lookup_open(&l->lookup);
-	err = live_load(l, msg, msg_len);
+	if (cfg->stack)
+		l->callers = callers_new();
+	err = cfg->stack && !l->callers ? -ENOMEM : live_load(l, msg, msg_len);
 	if (!err)
 		err = open_ring(l);
 	if (!err && cfg->whole_host)
 		err = live_whole_open(l);
 	if (!err && !cfg->keep_caps)
-		err = caps_drop(!probe_bpf_without_caps(loaded_program(l)), cfg->destroy);
+		err = caps_drop(!probe_bpf_without_caps(loaded_program(l)), cfg->destroy,
+				cfg->stack);
 	l->cfg.filter = NULL; /* the caller's, and needed no more */
 	if (err)
 		live_close(&l->source);

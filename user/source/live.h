@@ -7,6 +7,7 @@
 #define TCPTRAIL_LIVE_H
 
 #include "btf.h"
+#include "callers.h"
 #include "cgroup.h"
 #include "facts.h"
 #include "hooks.h"
@@ -44,7 +45,7 @@ struct live {
 	int epoll_fd;                /* of the ring, edge-triggered */
 	int stats_fd;                /* while open, the kernel meters programs */
 	bool sampled;                /* ... or on_set_state meters itself, one run in 1,024 */
-	bool has_cookie, has_task_btf;
+	bool has_cookie, has_task_btf, has_task_regs;
 	bool started;                /* the first poll has fed the clock and the snapshot */
 	struct pipeline *into;       /* valid during a consume only */
 	unsigned batch;              /* ... how many records it may still take */
@@ -55,6 +56,7 @@ struct live {
 	uint64_t cgroup_last;        /* of the last record that named one */
 	struct netns_set netns;      /* cfg.whole_host: the others' */
 	struct fact_rows facts;
+	struct callers *callers;     /* cfg.stack; else NULL */
 	int64_t clock_offset_ns;
 	uint64_t wakeups;
 	uint64_t lost_told, misses_told;

@@ -131,6 +131,8 @@ static void config_fill(struct tracer_config *c, const struct live *l, const str
 	c->jiffy_us = 1000000 / c->hz;
 	c->has_cookie = l->has_cookie;
 	c->has_task_btf = l->has_task_btf;
+	c->stack = l->cfg.stack;
+	c->has_task_regs = l->has_task_regs;
 	c->child_syn_recv = l->cfg.child_syn_recv;
 	c->meter = l->sampled;
 	c->count_fds = l->cfg.whole_host;
@@ -356,6 +358,7 @@ static int load_steps(struct live *l, const struct btf *btf, char *msg, size_t m
 		return err;
 	l->has_cookie = probe_cookie(btf);
 	l->has_task_btf = probe_task_btf(btf);
+	l->has_task_regs = l->cfg.stack && probe_task_regs(btf);
 	hooks_plan(l->infos, btf, &l->cfg, l->has_cookie);
 	probe_full(l, btf);
 	if (l->cfg.meter)

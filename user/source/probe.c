@@ -59,6 +59,17 @@ bool probe_task_btf(const struct btf *btf)
 			 insns, sizeof(insns) / sizeof(insns[0]));
 }
 
+bool probe_task_regs(const struct btf *btf)
+{
+	const struct bpf_insn insns[] = {
+		CALL(BPF_FUNC_get_current_task_btf),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_0, 0, 0),
+		CALL(BPF_FUNC_task_pt_regs), RETURN_0, EXIT};
+
+	return !try_load(kernel_btf_tracepoint_id(btf, "inet_sock_set_state"), BPF_TRACE_RAW_TP,
+			 insns, sizeof(insns) / sizeof(insns[0]));
+}
+
 int probe_fentry(const struct btf *btf, const char *func, bool at_exit)
 {
 	const struct bpf_insn insns[] = {RETURN_0, EXIT};
@@ -113,7 +124,8 @@ bool probe_bpf_without_caps(int prog_fd)
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 
-		_exit(caps_drop(false, false) || bpf_obj_get_info_by_fd(prog_fd, &info, &len));
+		_exit(caps_drop(false, false, false) ||
+		      bpf_obj_get_info_by_fd(prog_fd, &info, &len));
 	}
 	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
 	       !WEXITSTATUS(status);

@@ -14,6 +14,8 @@ struct btf;
 /* May a BTF tracepoint ask for a socket's cookie (5.12)? For the current task's type (5.11)? */
 bool probe_cookie(const struct btf *btf);
 bool probe_task_btf(const struct btf *btf);
+/* ... for its registers in user space (5.15)? */
+bool probe_task_regs(const struct btf *btf);
 /* May programs hang before or behind this function? 0 or -errno. */
 int probe_fentry(const struct btf *btf, const char *func, bool at_exit);
 /* 0 or -errno. bytes: a power of two, whole pages. */

@@ -116,6 +116,10 @@ static int dispatch(struct replay *r, struct pipeline *p, struct deck *d)
 		pipeline_tell_cgroup(p, words[0] ^ (uint64_t)d->host << 56,
 				     record_string(&d->next, 8, 0));
 		break;
+	case REC_STACK:
+		pipeline_tell_stack(p, words[0] ^ (uint64_t)d->host << 56,
+				    record_string(&d->next, 8, 0));
+		break;
 	case REC_ASKED:
 		pipeline_lookup_asked(p, words[0] ^ (uint64_t)d->host << 56);
 		break;

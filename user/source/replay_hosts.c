@@ -49,6 +49,8 @@ void replay_translate(const struct deck *d, struct event *e)
 		e->netns ^= d->host << 28;
 	if (e->task.cgroup)
 		e->task.cgroup ^= apart;
+	if (e->kind == EV_STACK)
+		e->extra.stack.id ^= apart;
 	if (e->kind == EV_SNAPSHOT_BEGIN && e->extra.raw[0])
 		e->extra.raw[0] ^= d->host << 28;
 }

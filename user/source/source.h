@@ -43,6 +43,7 @@ struct source_config {
 	bool snapshot_only;           /* no hook but the iterators: nothing is traced */
 	bool segments;                /* drops (kfree_skb) too */
 	bool accept_wait;             /* --accept-wait */
+	bool stack;                   /* --stack: the calls that made a socket (implies accept_wait) */
 	bool meter;                   /* ask for run_ns (BPF_ENABLE_STATS where allowed, else sampling) */
 	bool keep_caps;               /* do not drop capabilities after attaching (tests) */
 	bool whole_host;              /* other network namespaces' sockets, limits and counts (EV_FACT) */

@@ -91,6 +91,11 @@ void stuck_told_group(struct told *t, const struct stuck_group *g, const struct 
 void stuck_told_item(struct told *t, const struct stuck_item *i, const struct conn *c,
 		     const struct pipeline *p);
 
+/* The stack (--stack) that most of a group's sockets have, as pipeline_stack() gives it, and how many
+ * they are; NULL: none has one. */
+const char *stuck_stack(const struct stuck_report *r, const struct stuck_group *g,
+			const struct pipeline *p, uint32_t *count);
+
 /* stuck_host.c: the host's own findings, appended as groups. 0 or -ENOMEM. */
 int stuck_host(struct stuck_report *r, struct pipeline *p, const struct stuck_query *q);
 struct stuck_group *stuck_group_add(struct stuck_report *r);
