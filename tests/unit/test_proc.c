@@ -168,6 +168,21 @@ static void test_paths(void **state)
 		{ "/system.slice/containerd.service/kubepods-burstable-"
 		  "pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice:cri-containerd:" ID64,
 		  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
+		{ "/kubepods/burstable/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/crio-" ID64, ID64,
+		  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* CRI-O, cgroupfs */
+		{ "/kubepods/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/" ID64, ID64,
+		  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* guaranteed: no class between */
+		{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-"
+		  "pod0123456789abcdef0123456789abcdef.slice/docker-" ID64 ".scope",
+		  ID64, "0123456789abcdef0123456789abcdef", "" },
+		{ "/kubepods.slice/kubepods-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/"
+		  "crio-conmon-" ID64 ".scope",
+		  "", "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8",
+		  "crio-conmon-3f5c1e0a9b8d7c6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8" },
+		{ "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/"
+		  "kubelet-kubepods-burstable-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/"
+		  "cri-containerd-" ID64 ".scope",
+		  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* kind */
 		{ "/machine.slice/libpod-" ID64 ".scope/container", ID64, "", "" },
 		{ "/machine.slice/libpod-conmon-x.scope", "", "", "libpod-conmon-x.scope" },
 		{ "/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.x\\x2dterm-12.scope", "", "",

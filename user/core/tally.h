@@ -13,7 +13,7 @@
 enum {
 	TALLY_PLACES = 20,   /* names that are told */
 	TALLY_NAMES = 16384, /* names that are counted apart; what comes after them is "other" */
-	TALLY_NAME_LEN = 64,
+	TALLY_NAME_LEN = 128, /* namespace/pod/container */
 	TALLY_COLUMNS = 13, /* counts of a name: by state */
 };
 

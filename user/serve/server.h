@@ -83,6 +83,7 @@ struct server {
 	uint64_t requests;
 
 	struct metrics metrics;
+	struct pods *pods; /* what the node calls its containers */
 	struct stuck_view stuck; /* of the whole table, for the gauges and /api/v1/stuck */
 	uint64_t looked_ns;	 /* when the gauges were made; 0 never */
 	uint64_t stuck_ns, snapshot_ns;

@@ -17,6 +17,7 @@
 
 #include "../core/words.h"
 #include "../options.h"
+#include "../source/pods.h"
 #include "server.h"
 
 enum {
@@ -45,9 +46,14 @@ uint64_t server_now(void)
 
 /* ---- the gauges ------------------------------------------------------------------------------ */
 
+/* A container of which the node says nothing has no name: its id is never a label. */
 static const char *workload_name(void *arg, const struct cgroup *g)
 {
-	return g->container[0] ? "" : g->unit;
+	struct server *v = arg;
+
+	if (!g->container[0] && !g->pod_uid[0])
+		return g->unit;
+	return pods_name(v->pods, g->container, g->pod_uid, v->looked_ns);
 }
 
 void server_refresh(struct server *v)
@@ -322,6 +328,7 @@ static void server_free(struct server *v)
 	for (unsigned i = 0; v->ended && i < ENDED_KEPT; i++)
 		buf_free(&v->ended[i].record);
 	free(v->ended);
+	pods_free(v->pods);
 	stuck_free(&v->stuck.report);
 	metrics_free(&v->metrics);
 	free(v);
@@ -336,7 +343,9 @@ int serve_run(const struct options *o, struct serve_config *c)
 
 	if (x.v)
 		x.v->ended = calloc(ENDED_KEPT, sizeof(*x.v->ended));
-	if (!x.v || !x.v->ended || metrics_init(&x.v->metrics)) {
+	if (x.v)
+		x.v->pods = pods_new("/var/log");
+	if (!x.v || !x.v->ended || !x.v->pods || metrics_init(&x.v->metrics)) {
 		fprintf(stderr, "tcptrail: start: out of memory\n");
 		goto out;
 	}
