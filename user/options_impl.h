@@ -56,6 +56,10 @@ int option_set_seconds(struct parse *p, const struct option_row *row, const char
 int option_set_word(struct parse *p, const struct option_row *row, const char *value);
 int option_set_count(struct parse *p, const struct option_row *row, const char *value);
 int option_set_connections(struct parse *p, const struct option_row *row, const char *value);
+/* Digits and nothing else: no sign, no blanks, no overflow. 0 or -EINVAL. */
+int option_value_number(const char *value, uint64_t min, uint64_t max, uint64_t *out);
+/* Bytes, with K, M or G (1024), from 64 KiB to max. 0 or -EINVAL. */
+int option_value_size(const char *value, uint64_t max, uint64_t *out);
 int option_set_buffer(struct parse *p, const struct option_row *row, const char *value);
 int option_set_mode(struct parse *p, const struct option_row *row, const char *value);
 int option_set_color(struct parse *p, const struct option_row *row, const char *value);

@@ -46,26 +46,7 @@ int option_set_speed(struct parse *p, const struct option_row *row, const char *
 
 int option_set_size(struct parse *p, const struct option_row *row, const char *value)
 {
-	static const char units[] = "kKmMgG";
-	unsigned long long v;
-	unsigned shift = 0;
-	const char *unit;
-	char *end;
-
-	if (!isdigit((unsigned char)*value))
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(value, &end, 10);
-	if (*end) {
-		unit = strchr(units, *end);
-		if (!unit || (end[1] && strcmp(end + 1, "iB") && strcmp(end + 1, "B")))
-			return -EINVAL;
-		shift = 10 * (unsigned)((unit - units) / 2 + 1);
-	}
-	if (errno || v > (1ULL << 50) >> shift || v << shift < 64 << 10)
-		return -EINVAL;
-	*(uint64_t *)((char *)p->o + row->offset) = v << shift;
-	return 0;
+	return option_value_size(value, 1ULL << 50, (uint64_t *)((char *)p->o + row->offset));
 }
 
 int option_set_severity(struct parse *p, const struct option_row *row, const char *value)

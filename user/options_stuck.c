@@ -29,18 +29,8 @@ int option_set_min_age(struct parse *p, const struct option_row *row, const char
 
 int option_set_number(struct parse *p, const struct option_row *row, const char *value)
 {
-	uint64_t *field = (uint64_t *)((char *)p->o + row->offset);
-	unsigned long long v;
-	char *end;
-
-	if (!isdigit((unsigned char)*value))
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(value, &end, 10);
-	if (errno || *end || !v)
-		return -EINVAL;
-	*field = v;
-	return 0;
+	return option_value_number(value, 1, UINT64_MAX,
+				   (uint64_t *)((char *)p->o + row->offset));
 }
 
 int option_set_explain(struct parse *p, const struct option_row *row, const char *value)

@@ -25,13 +25,14 @@
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
+enum { SIZE_LEAST = 64 << 10 }; /* bytes; of a ring, a file */
+
 static void *option_field(const struct parse *p, const struct option_row *row)
 {
 	return (char *)p->o + row->offset;
 }
 
-/* Digits and nothing else: no sign, no blanks, no overflow. */
-static int value_number(const char *value, uint64_t min, uint64_t max, uint64_t *out)
+int option_value_number(const char *value, uint64_t min, uint64_t max, uint64_t *out)
 {
 	unsigned long long v;
 	char *end;
@@ -147,26 +148,24 @@ int option_set_word(struct parse *p, const struct option_row *row, const char *v
 
 int option_set_count(struct parse *p, const struct option_row *row, const char *value)
 {
-	return value_number(value, 1, UINT64_MAX, &p->o->count);
+	return option_value_number(value, 1, UINT64_MAX, &p->o->count);
 }
 
 int option_set_connections(struct parse *p, const struct option_row *row, const char *value)
 {
 	uint64_t v;
 
-	if (value_number(value, 1, 1u << 24, &v))
+	if (option_value_number(value, 1, 1u << 24, &v))
 		return -EINVAL;
 	p->o->max_connections = (uint32_t)v;
 	return 0;
 }
 
-/* The ring buffer's size is a power of two of whole pages: what is asked for is a minimum. */
-int option_set_buffer(struct parse *p, const struct option_row *row, const char *value)
+int option_value_size(const char *value, uint64_t max, uint64_t *out)
 {
 	static const char units[] = "kKmMgG";
 	unsigned long long v;
 	unsigned shift = 0;
-	uint64_t bytes = 64 << 10;
 	const char *unit;
 	char *end;
 
@@ -180,9 +179,20 @@ int option_set_buffer(struct parse *p, const struct option_row *row, const char 
 			return -EINVAL;
 		shift = 10 * (unsigned)((unit - units) / 2 + 1);
 	}
-	if (errno || v > (1ULL << 30) >> shift || v << shift < 64 << 10)
+	if (errno || v > max >> shift || v << shift < SIZE_LEAST)
 		return -EINVAL;
-	while (bytes < v << shift)
+	*out = v << shift;
+	return 0;
+}
+
+/* The ring buffer's size is a power of two of whole pages: what is asked for is a minimum. */
+int option_set_buffer(struct parse *p, const struct option_row *row, const char *value)
+{
+	uint64_t bytes = SIZE_LEAST, least;
+
+	if (option_value_size(value, 1ULL << 30, &least))
+		return -EINVAL;
+	while (bytes < least)
 		bytes <<= 1;
 	p->o->buffer_bytes = bytes;
 	return 0;
@@ -261,7 +271,7 @@ int option_set_pid(struct parse *p, const struct option_row *row, const char *va
 {
 	uint64_t v;
 
-	if (value_number(value, 1, INT_MAX, &v))
+	if (option_value_number(value, 1, INT_MAX, &v))
 		return -EINVAL;
 	return option_add_term(p, row, filter_term_pid((uint32_t)v));
 }
@@ -271,7 +281,7 @@ int option_set_uid(struct parse *p, const struct option_row *row, const char *va
 	uint64_t v;
 	long uid;
 
-	if (value_number(value, 0, UINT32_MAX - 1, &v)) {
+	if (option_value_number(value, 0, UINT32_MAX - 1, &v)) {
 		uid = isdigit((unsigned char)*value) ? -1 : user_id(value);
 		if (uid < 0)
 			return -EINVAL;
@@ -334,7 +344,7 @@ int option_set_netns(struct parse *p, const struct option_row *row, const char *
 	struct stat st;
 	uint64_t inode;
 
-	if (value_number(value, 1, UINT32_MAX, &inode)) {
+	if (option_value_number(value, 1, UINT32_MAX, &inode)) {
 		if (stat(value, &st) || statfs(value, &fs)) {
 			snprintf(p->reason, sizeof(p->reason), " (%s)", strerror(errno));
 			return -EINVAL;

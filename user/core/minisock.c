@@ -130,13 +130,11 @@ bool minisock_awaits_reset(const struct conn *c)
 	return in_minisock(c) && c->pending == WAIT_RESET;
 }
 
-void minisock_did_reset(struct pipeline *p, struct conn *c)
+/* By a RST that the other end on this host tells of. */
+static void ended_by_reset(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 {
 	struct conn_end *end = conntab_end(p->conns, c);
-	uint64_t ts_ns = end->end_ns;
 
-	c->seen |= SEEN_RST_SENT;
-	end->rst_ns = ts_ns;
 	c->evidence |= EVIDENCE_PAIR;
 	end->end_old_state = ST_FIN_WAIT_2;
 	end->end_trigger = TRIG_PACKET;
@@ -146,6 +144,16 @@ void minisock_did_reset(struct pipeline *p, struct conn *c)
 				     .trigger = TRIG_PACKET,
 				     .inferred = true});
 	ending_finish(p, c, ts_ns);
+}
+
+void minisock_did_reset(struct pipeline *p, struct conn *c)
+{
+	struct conn_end *end = conntab_end(p->conns, c);
+	uint64_t ts_ns = end->end_ns;
+
+	c->seen |= SEEN_RST_SENT;
+	end->rst_ns = ts_ns;
+	ended_by_reset(p, c, ts_ns);
 }
 
 void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
@@ -172,15 +180,7 @@ void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
 	if (peer->netns == c->netns && !end->tw_substate && /* full mode sees it arrive */
 	    (peer->seen & SEEN_RST_SENT || peer->detail & DETAIL_RST_IMPLIED)) {
 		c->seen |= SEEN_RST_RECEIVED;
-		c->evidence |= EVIDENCE_PAIR;
-		end->end_old_state = ST_FIN_WAIT_2;
-		end->end_trigger = TRIG_PACKET;
-		timeline_move(p, c,
-			      &(struct move){.ts_ns = ts_ns,
-					     .to = ST_CLOSED,
-					     .trigger = TRIG_PACKET,
-					     .inferred = true});
-		ending_finish(p, c, ts_ns);
+		ended_by_reset(p, c, ts_ns);
 	}
 }
 

@@ -23,6 +23,8 @@ struct json_face {
 void json_change(struct json_face *f, struct buf *b, const struct conn *c, const struct change *ch);
 void json_connection(struct json_face *f, struct buf *b, const struct conn *c,
 		     const struct verdict *v);
+/* tcp.timer, where one is armed. */
+void json_armed_timer(struct jsonw *w, const struct conn *c);
 void json_snapshot(struct json_face *f, struct buf *b, const struct conn *c);
 /* l may be NULL: a listener whose queues nobody has told. */
 void json_listener(struct json_face *f, struct buf *b, const struct conn *c,

@@ -19,7 +19,7 @@ static void state_age(struct json_face *f, struct jsonw *w, const struct conn *c
 	json_word(w, "state_age_bound", c->state_age_bound ? "at_least" : "exact");
 }
 
-static void armed_timer(struct jsonw *w, const struct conn *c)
+void json_armed_timer(struct jsonw *w, const struct conn *c)
 {
 	if (c->timer == TIMER_NONE || c->timer >= TIMER_MAX)
 		return;
@@ -49,7 +49,7 @@ void json_snapshot(struct json_face *f, struct buf *b, const struct conn *c)
 	}
 	if (c->holders || conn_seen(c, SEEN_ORPHAN))
 		json_u64(&w, "holder_count", c->holders);
-	armed_timer(&w, c);
+	json_armed_timer(&w, c);
 	json_close(&w);
 	json_owner(f, &w, c);
 }

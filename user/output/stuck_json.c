@@ -103,17 +103,6 @@ static void put_queue(struct jsonw *w, const struct conn *c)
 	json_close(w);
 }
 
-static void put_timer(struct jsonw *w, const struct conn *c)
-{
-	if (c->timer == TIMER_NONE || c->timer >= TIMER_MAX)
-		return;
-	json_open(w, "timer");
-	json_word(w, "kind", word_timer(c->timer));
-	json_u64(w, "expires_in_ns", c->timer_expires_ms * 1000000ull);
-	json_u64(w, "retries", c->timer_retries);
-	json_close(w);
-}
-
 void stuck_json_item(struct stuck_view *v, const struct conn *c, const struct stuck_item *item)
 {
 	struct buf *b = stuck_begin_record(v);
@@ -139,7 +128,7 @@ void stuck_json_item(struct stuck_view *v, const struct conn *c, const struct st
 		put_state_age(v, &w, c);
 		if (!(c->seen & SEEN_MINISOCK))
 			put_queue(&w, c);
-		put_timer(&w, c);
+		json_armed_timer(&w, c);
 	}
 	put_holders(v, &w, c);
 	json_stack(&w, pipeline_stack(v->s->p, c->cookie));
