@@ -15,7 +15,7 @@ zstd libbpf-tools mandoc procps systemd openssl chromium python3-yaml python3-pr
 unpacked="clickhouse-server prometheus"
 unpacked_to=$(dirname "$0")/../build/unpacked
 
-package="dpkg-dev debhelper lintian fakeroot python3"
+package="build-essential debhelper fakeroot libcmocka-dev lintian python3"
 # tests/packages alone
 package_test="zsh systemd-container"
 

@@ -2,7 +2,7 @@
 """The Dockerfile, without Docker: its instructions are known ones, what it copies exists, what it
 runs is valid shell whose own programs and make targets exist.
 
-image.py runs it for real, in roots made from Debian's mirror.
+image.sh carries it out for real, in roots made from Debian's mirror.
 """
 import os
 import re

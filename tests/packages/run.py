@@ -84,13 +84,15 @@ def files_of(tree):
 # ---- what the sources say -------------------------------------------------------------------
 
 def build_depends():
-    """Whatever is needed to build by hand is needed to build the package."""
-    needed = set(re.search(r'^build="([^"]*)"', read("tests", "deps.sh"), re.M)[1].split())
-    control = read("packaging", "debian", "control")
-    # Debian builds with these in any case
-    needed -= {"gcc", "make", "libc6-dev"}
-    return [f"not in Build-Depends: {p}" for p in sorted(needed)
-            if not re.search(rf"^ {re.escape(p)}\b(?![-+])", control, re.M)]
+    """What building by hand needs, the package needs, and `make deb` installs all that it needs."""
+    deps = read("tests", "deps.sh")
+    build, package = (set(re.search(rf'^{name}="([^"]*)"', deps, re.M)[1].split())
+                      for name in ("build", "package"))
+    control = read("packaging", "debian", "control").split("Build-Depends:")[1].split("\nStandards")[0]
+    named = set(re.findall(r"^ ([a-z0-9.+-]+)", control, re.M))
+    out = [f"not in Build-Depends: {p}" for p in build - named - {"gcc", "make", "libc6-dev"}]
+    named = named - {"debhelper-compat"} | {"debhelper", "build-essential"}
+    return out + [f"not in deps.sh --package: {p}" for p in named - build - package]
 
 
 def stanza_of(path, stanzas):
