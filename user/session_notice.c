@@ -73,18 +73,20 @@ static void notice_base_mode(const struct source *src)
 	fputs("; request socks and the end of TIME-WAIT are unseen\n", stderr);
 }
 
-/* Hooks of the mode that we are in and that are not there, in one line. */
-static void notice_missing_hooks(const struct source *src)
+/* Hooks of the mode that we are in and that have this status, in one line. */
+static void notice_missing_hooks(const struct source *src, unsigned status, const char *why)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < src->nhooks; i++) {
 		const struct hook_info *h = &src->hooks[i];
 
-		if (!hook_missing(h) || (h->full && !src->full_mode))
+		if (!hook_missing(h) || !(status & 1u << h->status) || (h->full && !src->full_mode))
 			continue;
-		fprintf(stderr, n++ ? ", %s" : "tcptrail: not on this kernel, and unseen: %s",
-			h->shows);
+		if (n++)
+			fprintf(stderr, ", %s", h->shows);
+		else
+			fprintf(stderr, "tcptrail: %s, and unseen: %s", why, h->shows);
 	}
 	if (n)
 		fputc('\n', stderr);
@@ -117,7 +119,12 @@ void notice_hooks(const struct session *s)
 	if (!src->full_mode && s->o->mode != MODE_BASE)
 		notice_base_mode(src);
 	if (!s->o->verbose)
-		notice_missing_hooks(src);
+		notice_missing_hooks(src,
+				     1 << HOOK_ABSENT | (src->locked_down ? 0 : 1 << HOOK_REFUSED),
+				     "not on this kernel");
+	if (!s->o->verbose && src->locked_down)
+		notice_missing_hooks(src, 1 << HOOK_REFUSED,
+				     "the kernel is locked down (boot with lockdown=integrity)");
 	if (s->o->stack)
 		notice_stacks(src);
 }

@@ -69,6 +69,10 @@ check_cppcheck() {
 		-D_GNU_SOURCE -DTCPTRAIL_VERSION='"lint"' -D__GNUC__ "${includes[@]}"
 }
 
+analyzer() {
+	files 'user/*.c' | xargs python3 $lint/analyzer.py gcc "${defines[@]}" -O2 "${includes[@]}" --
+}
+
 # SC2317: what a trap calls is taken for unreachable.
 check_shell() {
 	shell_files | xargs shellcheck -x -e SC2317
@@ -101,6 +105,7 @@ check "Python parses" python3 check_python
 check "clang-format" clang-format format
 check "clang-tidy" clang-tidy tidy
 check "cppcheck" cppcheck check_cppcheck
+check "gcc -fanalyzer" gcc analyzer
 check "shellcheck" shellcheck check_shell
 if [ -n "$(files 'man/*.8')" ]; then
 	check "mandoc -Tlint" mandoc check_manual

@@ -13,7 +13,7 @@
 static void test_state_change(void **state)
 {
 	struct rig *r = *state;
-	struct conn *c = add_conn(r, 0xabcdef0123456789);
+	struct conn *c = add_conn(r, 0x2bcdef0123456789);
 	struct change ch = {.kind = CHANGE_STATE,
 			    .ts_ns = T0_S * NS + 123456789,
 			    .from = ST_ESTABLISHED,
@@ -40,7 +40,7 @@ static void test_state_change(void **state)
 	want(r, "network/peer/address", "10.0.0.2");
 	want(r, "network/peer/port", "443");
 	want(r, "network/connection/state", "fin_wait_1");
-	want(r, "tcp/socket_id", "abcdef0123456789");
+	want(r, "tcp/socket_id", "2bcdef0123456789");
 	want(r, "tcp/netns", "4026531");
 	want(r, "tcp/role", "client");
 	want(r, "tcp/previous_state", "established");
@@ -59,6 +59,11 @@ static void test_state_change(void **state)
 	json_change(&r->f, &r->b, c, &ch);
 	check(r);
 	want(r, "event/sequence", "8");
+
+	c->cookie |= 1ULL << 63; /* a request sock's key */
+	json_change(&r->f, &r->b, c, &ch);
+	check(r);
+	absent(r, "tcp/socket_id");
 }
 
 /* CLOSE to SYN_SENT, as the tracepoint tells it: no port yet, no owner known, no age. */

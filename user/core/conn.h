@@ -275,6 +275,13 @@ static inline const struct conn_end *conn_end(const struct conn *c)
 	return c->end ? c->end : &conn_end_none;
 }
 
+/* A cookie that ss shows too; 0 where there is none: a capture has no sockets, and a request sock is
+ * kept under a key of our own, with the highest bit (no cookie has it: they count up from 1). */
+static inline uint64_t conn_cookie(const struct conn *c, uint64_t cookie)
+{
+	return c->netns && !(cookie >> 63) ? cookie : 0;
+}
+
 static inline bool conn_seen(const struct conn *c, uint32_t flags)
 {
 	return (c->seen & flags) == flags;

@@ -134,7 +134,7 @@ static void put_community(const struct csv_row *r)
 	X("event.start", if (conn_seen(c, SEEN_START)) put_time(r, c->start_ns))                \
 	X("event.end", if (r->ended) put_time(r, conn_end(c)->end_ns))                                    \
 	X("event.duration", if (conn_seen(c, SEEN_START) && r->ended) put_ns(r, v->duration_ns)) \
-	X("tcp.socket_id", if (c->netns && c->cookie) buf_hex(b, c->cookie))                    \
+	X("tcp.socket_id", if (conn_cookie(c, c->cookie)) buf_hex(b, c->cookie))                \
 	X("tcp.netns", if (c->netns) buf_u64(b, c->netns))                                      \
 	X("tcp.role", buf_str(b, word_role(c->role)))                                           \
 	X("network.type", buf_str(b, addr_is_v4(c->pport ? c->peer : c->local) ? "ipv4" : "ipv6")) \

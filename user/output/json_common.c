@@ -88,12 +88,10 @@ void json_network(struct json_face *f, struct jsonw *w, const struct conn *c, un
 void json_tcp(struct json_face *f, struct jsonw *w, const struct conn *c)
 {
 	json_open(w, "tcp");
-	/* A capture has packets, no sockets: its cookies are only our numbers. */
-	if (c->netns) {
-		if (c->cookie)
-			json_hex(w, "socket_id", c->cookie);
+	if (conn_cookie(c, c->cookie))
+		json_hex(w, "socket_id", c->cookie);
+	if (c->netns)
 		json_u64(w, "netns", c->netns);
-	}
 	json_word(w, "role", word_role(c->role));
 	if (f->s->left_out.sample > 1 && c->role != ROLE_LISTENER)
 		json_u64(w, "sample_rate", f->s->left_out.sample);

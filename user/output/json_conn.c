@@ -188,7 +188,7 @@ static void pair(const struct json_face *f, struct jsonw *w, const struct conn *
 {
 	uint64_t cookie = conntab_peer_cookie(pipeline_conns(f->s->p), c);
 
-	if (cookie && c->netns) /* a capture has no sockets */
+	if (conn_cookie(c, cookie))
 		json_hex(w, "pair_socket_id", cookie);
 }
 

@@ -190,7 +190,7 @@ static int open_skeleton(struct live *l, const struct btf *btf, char *logs)
 
 	l->skel = tracer__open();
 	if (!l->skel)
-		return -errno;
+		return errno ? -errno : -ENOMEM;
 	config_fill(&l->skel->rodata->cfg, l, btf);
 	err = bpf_map__set_max_entries(l->skel->maps.ring, l->ring_bytes);
 	if (!err)
@@ -331,7 +331,7 @@ static int check_ring(struct live *l, char *msg, size_t msg_len)
 
 static void explain_load(const struct live *l, int err, char *msg, size_t msg_len)
 {
-	if (probe_lockdown())
+	if (l->source.locked_down)
 		snprintf(msg, msg_len, "the kernel is locked down (confidentiality): BPF may not "
 				       "read its memory (boot with lockdown=integrity)");
 	else if (err == -EPERM)
@@ -407,6 +407,7 @@ int live_load(struct live *l, char *msg, size_t msg_len)
 				       "Linux 5.10 or newer with CONFIG_DEBUG_INFO_BTF");
 		return -ENOENT;
 	}
+	l->source.locked_down = probe_lockdown();
 	err = load_steps(l, btf, msg, msg_len);
 	kernel_btf_close(btf);
 	return err;

@@ -100,6 +100,7 @@ struct source {
 	const struct hook_info *hooks;
 	unsigned nhooks;
 	bool full_mode;
+	bool locked_down; /* the kernel is, at confidentiality: hooks may be refused for that */
 	/* names of the kernel's reasons, from its BTF; NULL or "" when it has none */
 	const char *(*rst_reason)(const struct source *s, unsigned reason);
 	const char *(*drop_reason)(const struct source *s, unsigned reason);

@@ -165,7 +165,7 @@ function endpoint(e) {
 }
 
 function row(c) {
-	const tr = el($("rows"), "tr", { "data-id": c.tcp.socket_id });
+	const tr = el($("rows"), "tr", { "data-id": c.tcp.socket_id || "" });
 	const state = el(tr, "td", {});
 	const button = el(state, "button", { type: "button", title: "show its ladder" },
 		c.network.connection.state.toUpperCase());
@@ -174,6 +174,10 @@ function row(c) {
 	for (const text of [age, endpoint(c.network.local), endpoint(c.network.peer),
 		c.process ? `${c.process.name}[${c.process.pid}]` : "", c.tcp.role])
 		el(tr, "td", {}, text);
+	if (!c.tcp.socket_id) { // a request sock has no number that lasts
+		button.disabled = true;
+		return;
+	}
 	const open = () => showLadder(c.tcp.socket_id, true);
 	button.addEventListener("click", (e) => { e.stopPropagation(); open(); });
 	tr.addEventListener("click", open);
