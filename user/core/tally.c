@@ -176,7 +176,8 @@ void tally_settle(struct tally *t)
 {
 	struct tally_entry *other = &t->top[TALLY_PLACES];
 
-	qsort(t->entries, t->len, sizeof(*t->entries), most_first);
+	if (t->len)
+		qsort(t->entries, t->len, sizeof(*t->entries), most_first);
 	if (t->slots) {
 		memset(t->slots, 0, t->nslots * sizeof(*t->slots));
 		for (uint32_t i = 0; i < t->len; i++)
