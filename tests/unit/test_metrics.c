@@ -77,6 +77,40 @@ static void feed_sock(struct pipeline *p, unsigned i, unsigned kind, unsigned st
 	assert_int_equal(pipeline_feed(p, &e, sizeof(e)), 0);
 }
 
+/* The bounds in the text are those that observations are counted by. */
+static void check_bounds(const char *text, const char *series, const double *bounds)
+{
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		text = strstr(text, series);
+		assert_non_null(text);
+		text += strlen(series);
+		assert_true(strtod(text, NULL) == bounds[i]);
+	}
+	text = strstr(text, series);
+	assert_non_null(text);
+	assert_memory_equal(text + strlen(series), "+Inf\"} 0\n", 9);
+}
+
+static void test_bounds(void **state)
+{
+	const struct stats st = {0};
+	struct metrics m;
+	char *text;
+
+	assert_int_equal(metrics_init(&m), 0);
+	text = write_text(&m, &st);
+	check_bounds(text, "tcptrail_handshake_duration_seconds_bucket{role=\"client\",le=\"",
+		     handshake_buckets);
+	check_bounds(text, "tcptrail_state_duration_seconds_bucket{state=\"fin_wait2\",le=\"",
+		     state_buckets);
+	assert_non_null(
+		strstr(text, "\ntcptrail_handshake_duration_seconds_sum{role=\"client\"} 0\n"));
+	assert_non_null(
+		strstr(text, "\ntcptrail_stuck_oldest_age_seconds{state=\"close_wait\"} 0\n"));
+	free(text);
+	metrics_free(&m);
+}
+
 /* 10,000 processes, each with a listener of its own name and one connection. */
 static void test_names_are_bounded(void **state)
 {
@@ -228,6 +262,7 @@ static void test_counters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_names_are_bounded), cmocka_unit_test(test_places_stay),
 		cmocka_unit_test(test_sum_is_kept),	  cmocka_unit_test(test_hostile_names),
 		cmocka_unit_test(test_counters),

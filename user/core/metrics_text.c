@@ -19,6 +19,13 @@ const double handshake_buckets[HISTOGRAM_BUCKETS] = {
 const double state_buckets[HISTOGRAM_BUCKETS] = {0.001, 0.01, 0.1, 0.5, 1,   5,	  10,
 						 30,	60,   120, 300, 900, 3600};
 
+/* The same as they stand in the text: a hundred of them in every scrape are not formatted anew. */
+static const char *const handshake_le[HISTOGRAM_BUCKETS] = {
+	"0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",
+	"0.1",	  "0.25",  "0.5",    "1",     "3",    "7"};
+static const char *const state_le[HISTOGRAM_BUCKETS] = {
+	"0.001", "0.01", "0.1", "0.5", "1", "5", "10", "30", "60", "120", "300", "900", "3600"};
+
 static void family(struct buf *b, const char *name, const char *type, const char *help)
 {
 	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -174,21 +181,41 @@ static void put_segments(const struct metrics *m, const struct metrics_tracer *t
 	}
 }
 
+static void put_seconds(struct buf *b, uint64_t ns)
+{
+	if (ns)
+		buf_printf(b, "%.9g", (double)ns / 1e9);
+	else
+		buf_char(b, '0');
+}
+
+static void bucket(struct buf *b, const char *name, const char *key, const char *value,
+		   const char *le, uint64_t n)
+{
+	bool any = false;
+
+	buf_str(b, name);
+	buf_str(b, "_bucket");
+	label(b, &any, key, value);
+	label(b, &any, "le", le);
+	buf_str(b, "} ");
+	buf_u64(b, n);
+	buf_char(b, '\n');
+}
+
 static void put_histogram(struct buf *b, const char *name, const char *key, const char *value,
-			  const struct histogram *h, const double *bounds)
+			  const struct histogram *h, const char *const *le)
 {
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		n += h->at_most[i];
-		buf_printf(b, "%s_bucket{%s=\"%s\",le=\"%g\"} ", name, key, value, bounds[i]);
-		buf_u64(b, n);
-		buf_char(b, '\n');
+		bucket(b, name, key, value, le[i], n);
 	}
-	buf_printf(b, "%s_bucket{%s=\"%s\",le=\"+Inf\"} ", name, key, value);
-	buf_u64(b, h->count);
-	buf_printf(b, "\n%s_sum{%s=\"%s\"} %.9g\n", name, key, value, (double)h->sum_ns / 1e9);
-	buf_printf(b, "%s_count{%s=\"%s\"} ", name, key, value);
+	bucket(b, name, key, value, "+Inf", h->count);
+	buf_printf(b, "%s_sum{%s=\"%s\"} ", name, key, value);
+	put_seconds(b, h->sum_ns);
+	buf_printf(b, "\n%s_count{%s=\"%s\"} ", name, key, value);
 	buf_u64(b, h->count);
 	buf_char(b, '\n');
 }
@@ -200,12 +227,12 @@ static void put_histograms(const struct metrics *m, struct buf *b)
 
 	family(b, hs, "histogram", "First SYN to ESTABLISHED, at each end.");
 	for (unsigned r = ROLE_CLIENT; r <= ROLE_SERVER; r++)
-		put_histogram(b, hs, "role", word_role(r), &m->handshake[r], handshake_buckets);
+		put_histogram(b, hs, "role", word_role(r), &m->handshake[r], handshake_le);
 	family(b, st, "histogram", "Time spent in each teardown state, told when it is left.");
 	for (unsigned s = 0; s < ST_COUNT; s++)
 		if (metrics_teardown_state(s))
 			put_histogram(b, st, "state", word_state_prom(s), &m->state[s],
-				      state_buckets);
+				      state_le);
 }
 
 /* One series for each name and state that counts anything; the states of a name with none of it
@@ -237,8 +264,9 @@ static void put_stuck(const struct metrics *m, struct buf *b)
 	family(b, oldest, "gauge", "How long the one that hangs longest hangs, at least; 0: none.");
 	for (unsigned s = 1; s < ST_COUNT; s++)
 		if (own_state(s) && s != ST_CLOSED) {
-			buf_printf(b, "%s{state=\"%s\"} %.9g\n", oldest, word_state_prom(s),
-				   (double)m->stuck_oldest_ns[s] / 1e9);
+			buf_printf(b, "%s{state=\"%s\"} ", oldest, word_state_prom(s));
+			put_seconds(b, m->stuck_oldest_ns[s]);
+			buf_char(b, '\n');
 		}
 }
 
