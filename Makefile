@@ -114,10 +114,10 @@ $(BUILD)/tests/calls: tests/kernel/calls.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 $(WARN) -D_GNU_SOURCE -fno-omit-frame-pointer -pthread -o $@ $<
 
-$(BUILD)/tests/engine: tests/bench/engine.c $(BUILD)/core.a Makefile
+$(BUILD)/tests/engine: tests/bench/engine.c tests/bench/stream.h $(BUILD)/user/source/zframe.o $(BUILD)/core.a Makefile
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/core.a -lmd
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/user/source/zframe.o $(BUILD)/core.a -lzstd -lmd
 
 $(BUILD)/bench/empty.bpf.o: tests/bench/empty.bpf.c Makefile
 	$(call say,BPF,$<)
@@ -185,8 +185,9 @@ fuzz: ## run each libFuzzer target for FUZZ_SECONDS (12)
 	$(Q)tests/fuzz/run.sh $(BUILD) $(or $(FUZZ_SECONDS),12)
 
 .PHONY: bench
-bench: all $(BUILD)/tests/churn $(BUILD)/tests/empty $(BUILD)/tests/engine ## measure the cost beside no tracer, tcpstates and tcplife (root)
+bench: all $(BUILD)/tests/churn $(BUILD)/tests/empty $(BUILD)/tests/engine ## measure the cost beside other tracers, the engine, and the views beside other tools (root)
 	$(Q)tests/deps.sh --build --test
+	$(Q)tests/bench/targets.py --build $(BUILD)
 	$(Q)tests/bench/bench.py --build $(BUILD)
 
 .PHONY: demo

@@ -11,6 +11,7 @@ whether both saw all of them. Exit 0 when tcptrail missed nothing, took under a 
 a processor and under 200 MB, and less than ss. Needs root.
 """
 import argparse
+import json
 import os
 import resource
 import select
@@ -128,6 +129,7 @@ def main():
     ap.add_argument("--tcptrail", default="build/tcptrail")
     ap.add_argument("--sockets", type=int, default=100000)
     ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--json", action="store_true", help="close with the figures as a JSON line")
     args = ap.parse_args()
     if os.geteuid():
         raise SystemExit("needs root")
@@ -178,6 +180,10 @@ def main():
     }
     for what, good in checks.items():
         print(("ok - " if good else "not ok - ") + what)
+    if args.json:
+        print(json.dumps({"sockets": n, "tools": {
+            name: {"s": statistics.median(took[name]), "cpu_s": statistics.median(busy[name]),
+                   "peak_mb": peak[name], "seen": seen[name]} for name in tools}}))
     return 0 if all(checks.values()) else 1
 
 
