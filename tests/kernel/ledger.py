@@ -8,7 +8,8 @@ Two tracers watch the same port. One has a ring of 64 KiB and is stopped (SIGSTO
 connections come and go; the other has room for all and is the independent count. What the
 first one received and what it says it lost must be what the second one received; the
 connections that the loss touched say so; nothing is invented. A third has a table of one
-connections. A line a check, and a last line: N passed, N failed, N skipped.
+connection: what it told and what found no place are all the changes that a fourth one told. A
+line a check, and a last line: N passed, N failed, N skipped.
 """
 import argparse
 import json
@@ -54,6 +55,10 @@ def kernel_events(stats):
     return sum(n for kind, n in kinds.items() if kind not in OWN)
 
 
+def told_by(records):
+    return sum(r["event"]["name"] == "tcp.state_change" for r in records)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tcptrail", default="build/tcptrail")
@@ -74,16 +79,19 @@ def main():
     small = Tracer(args.tcptrail, ["conns", "-o", "json", "--buffer", "64K", *port])
     large = Tracer(args.tcptrail, ["conns", "-o", "json", "--buffer", "256M", *port])
     table = Tracer(args.tcptrail, ["events", "-o", "json", "--max-connections", "1", *port])
-    tracers = [small, large, table]
-    check("three tracers at once", all(t.wait_ready() for t in tracers))
+    every = Tracer(args.tcptrail, ["events", "-o", "json", "--buffer", "256M", *port])
+    tracers = [small, large, table, every]
+    check("four tracers at once", all(t.wait_ready() for t in tracers))
     small.process.send_signal(signal.SIGSTOP)
     made = subprocess.run([args.scenario, "churn", "--count", str(CONNECTIONS), "--port", str(PORT)],
                           capture_output=True, text=True, timeout=120)
     small.process.send_signal(signal.SIGCONT)
     check("churn made its connections", made.returncode == 0, made.stderr)
     time.sleep(0.5)
-    (s_rc, s_rec, s_err), (l_rc, l_rec, l_err), (t_rc, t_rec, t_err) = [t.finish() for t in tracers]
-    check("all end with 0", (s_rc, l_rc, t_rc) == (0, 0, 0), f"{s_rc} {l_rc} {t_rc} {s_err}{l_err}{t_err}")
+    (s_rc, s_rec, s_err), (l_rc, l_rec, l_err), (t_rc, t_rec, t_err), (e_rc, e_rec, e_err) = \
+        [t.finish() for t in tracers]
+    check("all end with 0", (s_rc, l_rc, t_rc, e_rc) == (0, 0, 0, 0),
+          f"{s_rc} {l_rc} {t_rc} {e_rc} {s_err}{l_err}{t_err}{e_err}")
     s, l, t = s_rec[-1], l_rec[-1], t_rec[-1]
     lost = s["tracer"]["lost"]
 
@@ -108,7 +116,11 @@ def main():
     check("what was lost is missing or called incomplete",
           touched or len(told) < len(ended), f"{len(told)} {len(ended)}")
     refused = t["tracer"]["lost"]["table_full"]
-    check("a full table is counted", refused > 0, json.dumps(t["tracer"]["lost"]))
+    changes = told_by(t_rec)
+    check("a full table is counted, each change that found no place",
+          refused > 0 and changes + refused == told_by(e_rec) and
+          e_rec[-1]["tracer"]["lost"]["total"] == 0,
+          f"{changes} + {refused} != {told_by(e_rec)}")
     print(f"{tally['passed']} passed, {tally['failed']} failed, 0 skipped")
     return 1 if tally["failed"] else 0
 

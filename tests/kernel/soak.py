@@ -139,7 +139,7 @@ def compare_tables(report, tracer, long):
 
 def run(report, options, seconds, directory):
     tracer = Tracer(options.tcptrail, ["conns", "-o", "json", "--buffer", "128M", "-P",
-                                       f"{PORT},{HELD_PORT}"], directory, "soak")
+                                       f"{PORT},{HELD_PORT}", "--netns", "/proc/self/ns/net"], directory, "soak")
     held = None
     ends = {"n": 0, "at": 0, "incomplete": 0, "last": b""}
     try:

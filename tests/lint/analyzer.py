@@ -18,12 +18,16 @@ import sys
 FALSE = {
     ("user/core/proc.c", "cgroup_set", "malloc-leak"):
         "the path is kept in t->cgroups[i], freed with the table",
+    ("user/core/stack.c", "stack_frame", "null-dereference"):
+        "word() gives NULL only with a length of 0",
     ("user/source/btf.c", "names_put", "malloc-leak"):
         "kept in out->names[value], freed by btf_names_free()",
     ("user/source/cgroup.c", "learn", "malloc-leak"):
         "kept in c->known[], freed by forget()",
     ("user/source/facts.c", "fact_rows_set", "double-free"):
         "f->rows is set to what reallocarray() gave, before it can be called again",
+    ("user/source/facts.c", "fact_rows_set", "use-after-free"):
+        "the same: f->len rows are read of what f->rows is now",
     ("user/source/from.c", "open_one", "file-leak"):
         "*out has it, also when this fails: source_from_open() closes files[]",
     ("user/source/from.c", "open_one", "malloc-leak"):
