@@ -29,8 +29,7 @@ int option_set_min_age(struct parse *p, const struct option_row *row, const char
 
 int option_set_number(struct parse *p, const struct option_row *row, const char *value)
 {
-	return option_value_number(value, 1, UINT64_MAX,
-				   (uint64_t *)((char *)p->o + row->offset));
+	return option_value_number(value, 1, UINT64_MAX, (uint64_t *)((char *)p->o + row->offset));
 }
 
 int option_set_explain(struct parse *p, const struct option_row *row, const char *value)
