@@ -53,7 +53,7 @@ def version():
 # ---- libraries ------------------------------------------------------------------------------
 
 def linked(map_file):
-    """The archives and start files of which something is in the program; ours lie beside the map."""
+    """The archives and start files of which something is in the program; ours lie by the map."""
     seen, own = set(), os.path.dirname(os.path.realpath(map_file)) + "/"
     with open(map_file, encoding="utf-8", errors="surrogateescape") as f:
         for line in f:

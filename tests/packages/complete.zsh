@@ -27,7 +27,7 @@ zle -C complete-word complete-word _main_complete; zle -N offer; bindkey "^X" of
 
 settled() {
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 400; i++)); do
 		while zpty -rt shell _ 2>/dev/null; do :; done
 		[[ -e $out.done ]] && return 0
 		sleep 0.05

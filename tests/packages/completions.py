@@ -76,7 +76,7 @@ def value_lines(program, command):
 
 
 def check_values(program, names, shell, offers_of):
-    """What is offered behind '--option=' is taken: words, for a path or a pid is no word of ours."""
+    """What is offered behind '--option=' is taken. Words alone: a path or a pid is none of ours."""
     lines, tried = {}, set()
     for line, command, option in (row for c in names for row in value_lines(program, c)):
         # the formats are each command's own

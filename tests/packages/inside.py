@@ -32,7 +32,7 @@ def check(name, fault):
 
 
 def run(*command):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60,
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120,
                           stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.returncode, done.stdout
 
@@ -42,7 +42,7 @@ def fault_of(*command):
     return f"status {status}: {said}" if status else None
 
 
-def get(port, path, wait_s=15, host="http://127.0.0.1", **more):
+def get(port, path, wait_s=30, host="http://127.0.0.1", **more):
     end = time.monotonic() + wait_s
     request = urllib.request.Request(f"{host}:{port}{path}", **more)
     unchecked = ssl._create_unverified_context()  # the certificate is our own
@@ -74,7 +74,8 @@ def status_of(pid):
 def confined(name, pid):
     """What the process is left with once it serves."""
     s = status_of(pid)
-    faults = [k for k, bad in (("Uid", s["Uid"].split()[0] == "0"), ("NoNewPrivs", s["NoNewPrivs"] != "1"),
+    faults = [k for k, bad in (("Uid", s["Uid"].split()[0] == "0"),
+                               ("NoNewPrivs", s["NoNewPrivs"] != "1"),
                                ("Seccomp", s["Seccomp"] != "2"),
                                ("CapBnd", int(s["CapBnd"], 16) & ~(1 << 38 | 1 << 39)),
                                ("CapEff", int(s["CapEff"], 16) & ~(1 << 39))) if bad]
@@ -86,7 +87,8 @@ def install(deb):
     check("install", fault_of("dpkg", "-i", deb))
     check("what dpkg -V says", run("dpkg", "-V", "tcptrail")[1])
     status, said = run("/usr/sbin/tcptrail", "--version")
-    check("the program runs", None if not status and re.fullmatch(r"tcptrail \S+\n", said) else said)
+    runs = not status and re.fullmatch(r"tcptrail \S+\n", said)
+    check("the program runs", None if runs else said)
 
 
 def exec_line():
@@ -118,7 +120,8 @@ def plain(deb):
     with open(DEFAULTS, encoding="utf-8") as f:
         text = f.read()
     with open(DEFAULTS, "w", encoding="utf-8") as f:
-        f.write(text.replace('TCPTRAIL_OPTS=""', f'TCPTRAIL_OPTS="--listen 127.0.0.1:{OTHER} state all"'))
+        f.write(text.replace('TCPTRAIL_OPTS=""',
+                             f'TCPTRAIL_OPTS="--listen 127.0.0.1:{OTHER} state all"'))
     serve_as_unit("ExecStart with /etc/default/tcptrail changed", OTHER)
     check("remove", fault_of("dpkg", "-r", "tcptrail"))
     check("remove keeps the changed configuration, and the program is gone",
@@ -141,12 +144,13 @@ def for_others():
     """docs/serve.md's two blocks, as they stand there: TLS, a password, another address."""
     with open("/mnt/serve.md", encoding="utf-8") as f:
         text = f.read()
-    put("/etc/systemd/system/tcptrail.service.d/override.conf", re.search(r"```ini\n(.*?)```", text, re.S)[1])
+    put("/etc/systemd/system/tcptrail.service.d/override.conf",
+        re.search(r"```ini\n(.*?)```", text, re.S)[1])
     put(DEFAULTS, re.search(r"```sh\n(.*?)```", text, re.S)[1])
     put("/etc/tcptrail/auth", "user:secret\n")
-    fault = fault_of("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                     "-nodes", "-subj", "/CN=10.0.0.1", "-keyout", "/etc/tcptrail/key.pem", "-out",
-                     "/etc/tcptrail/cert.pem")
+    fault = fault_of("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                     "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=10.0.0.1", "-keyout",
+                     "/etc/tcptrail/key.pem", "-out", "/etc/tcptrail/cert.pem")
     for command in (("ip", "address", "add", "10.0.0.1/32", "dev", "lo"),
                     ("systemctl", "daemon-reload"), ("systemctl", "restart", "tcptrail")):
         fault = fault or fault_of(*command)
@@ -162,7 +166,8 @@ def for_others():
 def systemd(deb):
     install(deb)
     state = [run("systemctl", verb, "tcptrail")[1].strip() for verb in ("is-enabled", "is-active")]
-    check("installed: not enabled, not started", None if state == ["disabled", "inactive"] else state)
+    check("installed: not enabled, not started",
+          None if state == ["disabled", "inactive"] else state)
     check("systemctl enable --now", fault_of("systemctl", "enable", "--now", "tcptrail"))
     scrape("the service")
     pid = property_of("MainPID")

@@ -10,7 +10,9 @@ set -u
 mode=$1
 deb=$(realpath "$2")
 here=$(cd "$(dirname "$0")" && pwd)
-python=$(python3 -c 'import sys; print(sys.base_prefix)')/bin/python3
+# Debian's own: another one may lie where the scratch root has nothing
+python=/usr/bin/python3
+[ -x $python ] || { echo "$python is not there"; exit 3; }
 
 if [ "${3:-}" != inside ]; then
 	[ "$(id -u)" = 0 ] || { echo "needs root"; exit 3; }
@@ -45,7 +47,7 @@ plain() {
 	mount --rbind /dev root/dev
 	mount -t tmpfs tmpfs root/run # no systemd is seen through it
 	mount -t tmpfs tmpfs root/tmp
-	timeout -k 5 120 chroot root "$python" /mnt/inside.py plain /mnt/tcptrail.deb
+	timeout -k 5 300 chroot root "$python" /mnt/inside.py plain /mnt/tcptrail.deb
 }
 
 # systemd as pid 1 of a container; the test is a service, and its end the end of all.
@@ -58,13 +60,13 @@ booted() {
 		FailureAction=exit-force
 		[Service]
 		Type=oneshot
-		TimeoutStartSec=100
+		TimeoutStartSec=280
 		StandardOutput=file:/mnt/said
 		StandardError=file:/mnt/said
 		ExecStart=$python /mnt/inside.py systemd /mnt/tcptrail.deb
 	UNIT
 	rm -f root/etc/machine-id
-	SYSTEMD_NSPAWN_LOCK=0 timeout -k 5 120 systemd-nspawn --quiet -D "$work/root" --register=no \
+	SYSTEMD_NSPAWN_LOCK=0 timeout -k 5 300 systemd-nspawn --quiet -D "$work/root" --register=no \
 		--keep-unit --private-network --bind="$work/package:/mnt" --console=pipe \
 		--capability=CAP_BPF,CAP_PERFMON --system-call-filter='bpf perf_event_open' \
 		--boot systemd.unit=package-test.service </dev/null >package/console 2>&1
@@ -75,9 +77,10 @@ booted() {
 # Files of the upper layer, and directories that the host has not: what dpkg and its
 # helpers themselves keep does not count, nor a deletion (a character device 0,0).
 left() {
-	local owned='^\./(var/lib/dpkg/|var/lib/systemd/deb-systemd-helper-enabled$|var/log/|mnt|run|tmp|root/)'
+	local owned='^\./(var/(lib/dpkg|log|cache)/|mnt|run|tmp|root/)'
 
-	cd upper && find . \( -type f -o -type l -o -type d -empty \) | grep -vE "$owned|^\./var/cache/" |
+	owned+='|^\./var/lib/systemd/deb-systemd-helper-enabled$'
+	cd upper && find . \( -type f -o -type l -o -type d -empty \) | grep -vE "$owned" |
 		while read -r path; do
 			[ -d "$path" ] && [ ! -L "$path" ] && [ -d "/$path" ] && continue
 			[ "$mode" = plain ] || [[ $path == *tcptrail* ]] || continue

@@ -33,7 +33,8 @@ import spdx_check   # noqa: E402
 
 def sibling(suite):
     """tests/SUITE/run.py as a module: it has the same name as this one."""
-    spec = importlib.util.spec_from_file_location(suite, os.path.join(ROOT, "tests", suite, "run.py"))
+    path = os.path.join(ROOT, "tests", suite, "run.py")
+    spec = importlib.util.spec_from_file_location(suite, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -57,7 +58,8 @@ class Report:
 
 def run(*command, cwd=ROOT, **env):
     """(status, what it said). The makes of a test are not those of the make that runs it."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "INSTALLED"))}
+    clean = {k: v for k, v in os.environ.items()
+             if not k.startswith(("MAKE", "MFLAGS", "INSTALLED"))}
     done = subprocess.run(command, cwd=cwd, env={**clean, **env}, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", timeout=500, check=False)
@@ -78,7 +80,8 @@ def version():
 
 
 def files_of(tree):
-    return {os.path.relpath(os.path.join(w, n), tree) for w, _, names in os.walk(tree) for n in names}
+    return {os.path.relpath(os.path.join(where, name), tree)
+            for where, _, names in os.walk(tree) for name in names}
 
 
 # ---- what the sources say -------------------------------------------------------------------
@@ -88,7 +91,8 @@ def build_depends():
     deps = read("tests", "deps.sh")
     build, package = (set(re.search(rf'^{name}="([^"]*)"', deps, re.M)[1].split())
                       for name in ("build", "package"))
-    control = read("packaging", "debian", "control").split("Build-Depends:")[1].split("\nStandards")[0]
+    control = read("packaging", "debian", "control")
+    control = control.split("Build-Depends:")[1].split("\nStandards")[0]
     named = set(re.findall(r"^ ([a-z0-9.+-]+)", control, re.M))
     out = [f"not in Build-Depends: {p}" for p in build - named - {"gcc", "make", "libc6-dev"}]
     named = named - {"debhelper-compat"} | {"debhelper", "build-essential"}
@@ -105,10 +109,10 @@ def copyright_faults():
     text = read("packaging", "debian", "copyright")
     stanzas = [(m[1].split(), m[2]) for m in
                re.finditer(r"^Files: (.*)\n(?:.+\n)*?License: (.*)$", text, re.M)]
-    listed = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files"], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    listed = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files"], cwd=ROOT,
+                            text=True, stdout=subprocess.PIPE, check=True).stdout
     out = []
-    for path in listed:
+    for path in listed.splitlines():
         if not os.path.isfile(os.path.join(ROOT, path)):
             continue
         head = read(path)[:400].split("\n")[:4]
@@ -120,7 +124,8 @@ def copyright_faults():
 
 def sources(report, options):
     report.check("Build-Depends has what tests/deps.sh has", build_depends())
-    said = run("dpkg-parsechangelog", "-l", "packaging/debian/changelog", "-S", "Version")[1].strip()
+    said = run("dpkg-parsechangelog", "-l", "packaging/debian/changelog", "-S", "Version")[1]
+    said = said.strip()
     changes = re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M)[1]
     report.check("one version everywhere", [] if {said, changes} == {version()}
                  else [said, changes, version()])
@@ -141,7 +146,8 @@ def installed(report, options):
             "share/bash-completion/completions/tcptrail", "share/zsh/site-functions/_tcptrail",
             "lib/systemd/system/tcptrail.service", "share/tcptrail/event-v1.schema.json",
             "share/tcptrail/dashboards/tcptrail.json", "share/tcptrail/dashboards/alerts.yml",
-            "share/tcptrail/fleet/clickhouse.sql", "share/doc/tcptrail/README.md", "share/doc/tcptrail/LICENSE")}
+            "share/tcptrail/fleet/clickhouse.sql", "share/doc/tcptrail/README.md",
+            "share/doc/tcptrail/LICENSE")}
         report.check("it installs each thing, below PREFIX alone", sorted(wanted - there)
                      + [p for p in there if not p.startswith("opt/t/")])
         unit = read(work, "opt/t/lib/systemd/system/tcptrail.service")
@@ -153,8 +159,8 @@ def installed(report, options):
         run("make", "-s", "install", *where)
         report.check("a changed configuration is kept", [] if "# mine" in read(conf) else ["lost"])
         run("make", "-s", "uninstall", *where)
-        report.check("uninstall leaves that alone", [] if files_of(work) == {"opt/t/etc/default/tcptrail"}
-                     else sorted(files_of(work)))
+        report.check("uninstall leaves that alone",
+                     sorted(files_of(work) ^ {"opt/t/etc/default/tcptrail"}))
 
 
 def complete(report, options):
@@ -187,8 +193,9 @@ def deb_content(report, deb, work):
     wanted = {"usr/sbin/tcptrail", "usr/share/man/man8/tcptrail.8.gz", "etc/default/tcptrail",
               "lib/systemd/system/tcptrail.service", "usr/share/tcptrail/event-v1.schema.json",
               "usr/share/bash-completion/completions/tcptrail",
-              "usr/share/zsh/vendor-completions/_tcptrail", "usr/share/tcptrail/dashboards/alerts.yml",
-              f"{doc}/copyright", f"{doc}/changelog.gz", f"{doc}/tcptrail.spdx.json"}
+              "usr/share/zsh/vendor-completions/_tcptrail",
+              "usr/share/tcptrail/dashboards/alerts.yml", f"{doc}/copyright",
+              f"{doc}/changelog.gz", f"{doc}/tcptrail.spdx.json"}
     report.check("the package holds each thing", sorted(wanted - files_of(tree)))
     sibling("security").hardening(report, os.path.join(tree, "usr/sbin/tcptrail"))
     check_spdx(report, "the package", tree, f"{doc}/tcptrail.spdx.json", "DYNAMIC_LINK",
@@ -213,7 +220,8 @@ def package(report, options):
 def check_spdx(report, what, tree, own, how, some):
     d = json.loads(read(tree, own))
     report.check(f"{what}: its SPDX list is valid and true", spdx_check.faults(d, tree, own))
-    libraries = {r["relatedSpdxElement"] for r in d["relationships"] if r["relationshipType"] == how}
+    libraries = {r["relatedSpdxElement"] for r in d["relationships"]
+                 if r["relationshipType"] == how}
     known = {p["SPDXID"]: p for p in d["packages"]}
     report.check(f"{what}: the list has the libraries, with version and licence",
                  [i for i in libraries
@@ -223,8 +231,8 @@ def check_spdx(report, what, tree, own, how, some):
 
 def tarball_in(report, name, tree):
     out = os.path.join(tree, "build", "tarball")
-    status, said = run("make", "-s", "tarball", cwd=tree, TZ="Asia/Tokyo" if name == "again" else "UTC",
-                       LC_ALL="C.UTF-8" if name == "again" else "C")
+    other = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8"} if name == "again" else {}
+    status, said = run("make", "-s", "tarball", cwd=tree, **other)
     found = glob.glob(os.path.join(out, "*.tar.gz"))
     report.check(f"make tarball ({name})", ended(status, said) or ([] if found else ["no archive"]))
     return found[0] if found else None
@@ -245,7 +253,8 @@ def tarball(report, options):
         if not all(archives):
             return
         sums = {sha256(a) for a in archives}
-        report.check("two builds, two directories: the same bytes", [] if len(sums) == 1 else sorted(sums))
+        report.check("two builds, two directories: the same bytes",
+                     [] if len(sums) == 1 else sorted(sums))
         run("tar", "-xf", archives[0], "-C", work)
         tree = archives[0].split("/")[-1].removesuffix(".tar.gz")
         tarball_content(report, os.path.join(work, tree))
@@ -253,8 +262,9 @@ def tarball(report, options):
 
 def tarball_content(report, tree):
     doc = "share/doc/tcptrail"
-    wanted = {"README", "LICENSE", "sbin/tcptrail", "share/man/man8/tcptrail.8", "etc/default/tcptrail",
-              "lib/systemd/system/tcptrail.service", "share/zsh/site-functions/_tcptrail",
+    wanted = {"README", "LICENSE", "sbin/tcptrail", "share/man/man8/tcptrail.8",
+              "etc/default/tcptrail", "lib/systemd/system/tcptrail.service",
+              "share/zsh/site-functions/_tcptrail",
               "share/bash-completion/completions/tcptrail", f"{doc}/tcptrail.spdx.json",
               f"{doc}/licences/libmicrohttpd", f"{doc}/licences/LGPL-2.1"}
     report.check("the tarball holds each thing", sorted(wanted - files_of(tree)))

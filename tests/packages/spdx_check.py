@@ -17,7 +17,8 @@ EXCEPTIONS = {"GCC-exception-3.1"}
 DOCUMENT = ("spdxVersion", "dataLicense", "SPDXID", "name", "documentNamespace", "creationInfo")
 PACKAGE = ("name", "SPDXID", "downloadLocation", "versionInfo", "licenseConcluded",
            "licenseDeclared", "copyrightText")
-FILE = ("fileName", "SPDXID", "checksums", "licenseConcluded", "licenseInfoInFiles", "copyrightText")
+FILE = ("fileName", "SPDXID", "checksums", "licenseConcluded", "licenseInfoInFiles",
+        "copyrightText")
 RELATIONS = {"DESCRIBES", "CONTAINS", "STATIC_LINK", "DYNAMIC_LINK"}
 
 
