@@ -142,6 +142,8 @@ def judge(where):
 
 def main():
     status, passed, failed, skipped = int(sys.argv[1]), 0, 0, 0
+    if status == 77:  # run.sh itself judged nothing: the script says neither ok nor not ok
+        status = 0
     places = sorted(p for p in Path(sys.argv[2]).glob("*") if p.is_dir())
     if status not in (0, 1) or (status and not places):
         print(f"not ok - the VMs: status {status}")
