@@ -168,8 +168,9 @@ check: all $(UNIT_BIN) ## unit tests, golden timelines and lint; needs no root
 	$(Q)$(SUITES) $(BUILD) unit schema replay lint
 
 .PHONY: docs
-docs: ## make docs/json.md, the ClickHouse table and the Elasticsearch template from the schema
+docs: all ## make docs/json.md, the table, the mapping and docs/fleet.md's sizes
 	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 tools/schema_docs.py
+	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 tools/fleet_size.py --tcptrail $(BUILD)/tcptrail
 
 .PHONY: test-vm
 test-vm: static ## run the scenario suite on packaged kernels in QEMU (KERNELS="6.12 7.2", MODE=full)

@@ -9,6 +9,7 @@ skipped by name.
 """
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -17,6 +18,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools")]
 
 import clickhouse  # noqa: E402  pylint: disable=wrong-import-position
+import configs  # noqa: E402  pylint: disable=wrong-import-position
 import harness  # noqa: E402  pylint: disable=wrong-import-position
 import otlp  # noqa: E402  pylint: disable=wrong-import-position
 import recipes  # noqa: E402  pylint: disable=wrong-import-position
@@ -51,7 +53,26 @@ def part_stores(t, ground):
             server.close()
 
 
-PARTS = {"stores": part_stores, "otlp": otlp.check, "sampling": sampling.check}
+def part_sizes(t, ground):
+    """docs/fleet.md says what is measured; a figure that is far off is noticed."""
+    tool = harness.path("tools/fleet_size.py")
+
+    def weigh():
+        done = subprocess.run([sys.executable, tool, "--tcptrail", ground.tcptrail, "--check"],
+                              capture_output=True, text=True, timeout=300)
+        t.equal((done.returncode, done.stdout), (0, ""))
+    t.check("the sizes in docs/fleet.md are today's", weigh)
+    sys.path.insert(0, harness.path("tools"))
+    import fleet_size
+    with open(fleet_size.PAGE, encoding="utf-8") as f:
+        page = f.read()
+    have = page.split(fleet_size.BEGIN)[1].split(fleet_size.END)[0]
+    t.check("... and one that is a fifth too small is not", lambda: t.true(
+        list(fleet_size.off(have.replace("83,333", "66,666"), have)), "taken"))
+
+
+PARTS = {"stores": part_stores, "otlp": otlp.check, "sampling": sampling.check,
+         "configs": configs.check, "sizes": part_sizes}
 
 
 def main():
