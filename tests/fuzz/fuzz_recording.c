@@ -25,7 +25,7 @@ static void look_at(const struct record *rec)
 	if (rec->type == REC_HOOK)
 		for (unsigned i = 0; i < 3; i++)
 			seen += strlen(record_string(rec, sizeof(struct rec_hook), i));
-	if (rec->type == REC_CGROUP)
+	if (rec->type == REC_CGROUP || rec->type == REC_STACK)
 		seen += strlen(record_string(rec, 8, 0));
 	if (seen > rec->size)
 		abort();

@@ -59,6 +59,9 @@ seeds() {
 	head -c 200 /bin/sh >"$build/seeds/json/0"
 	mkdir -p "$build/seeds/pcap"
 	cp tests/captures/*.pcap "$build/seeds/pcap/"
+	mkdir -p "$build/seeds/symbols"
+	echo 'int f(int a) { return a + 1; } int g(int a) { return f(a) * 2; }' |
+		$clang -O1 -nostdlib -shared -fPIC -x c -o "$build/seeds/symbols/shared" -
 }
 
 seeds || { echo "not ok - seeds"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }

@@ -117,6 +117,7 @@ static void bad_records_are_refused(void **state)
 		{REC_HOOK, 12, big},	    {REC_META, 0, big},
 		{REC_REASON, 12, &no_kind}, {REC_BEGIN, 16, big},
 		{REC_STATS, 8, big},	    {REC_ROUND, 4, big},
+		{REC_STACK, 8, big},	    {REC_STACK, 12, "12345678abcd"},
 		{REC_GAP, 8, big},	    {REC_META, RECORDING_TEXT + 1, big},
 	};
 

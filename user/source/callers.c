@@ -21,8 +21,9 @@
 #include "event.h"
 #include "maps.h"
 #include "symbols.h"
+#include "unwind.h"
 
-enum { KNOWN = 4096, NAMED_A_SECOND = 500, LONGEST_CALL = 7, FRAME_TEXT = 512 };
+enum { KNOWN = 4096, WRAPPERS = 256, NAMED_A_SECOND = 500, LONGEST_CALL = 7, FRAME_TEXT = 512 };
 
 static const uint64_t second_ns = 1000000000;
 
@@ -30,8 +31,15 @@ struct known {
 	uint64_t key, id;
 };
 
+/* A place in a process where it called the kernel: which word of its stack returns to the caller. */
+struct wrapper {
+	uint64_t key;
+	unsigned word;
+};
+
 struct callers {
 	struct known known[KNOWN];
+	struct wrapper wrappers[WRAPPERS];
 	struct maps maps;
 	struct symbol_files files;
 	struct buf text;
@@ -66,14 +74,19 @@ static uint64_t mix(uint64_t h, uint64_t word)
 	return h ^ h >> 29;
 }
 
-/* Nobody who does not know the seed can make two that are taken for one. */
-static uint64_t key_of(const struct callers *c, const struct stack_record *r)
+static uint64_t program_of(const struct callers *c, const struct stack_record *r)
 {
-	uint64_t h = mix(mix(mix(c->seed, r->pid), r->start_ns), r->execs);
+	return mix(mix(mix(c->seed, r->pid), r->start_ns), r->execs);
+}
+
+/* Nobody who does not know the seed can make two that are taken for one. */
+static uint64_t key_of(const struct callers *c, const struct stack_record *r, uint64_t hidden)
+{
+	uint64_t h = program_of(c, r);
 
 	for (unsigned i = 0; i < r->frames && i < STACK_FRAMES; i++)
 		h = mix(h, r->ip[i]);
-	return mix(h, r->words ? r->word[0] : 0);
+	return mix(h, hidden);
 }
 
 static uint64_t id_of(const struct callers *c, const struct buf *text)
@@ -184,29 +197,50 @@ static unsigned frames_of(const struct stack_record *r)
 	return r->frames < STACK_FRAMES ? r->frames : STACK_FRAMES;
 }
 
-/* The wrapper's caller, which is not in the chain of frame pointers. */
-static uint64_t hidden_caller(const struct callers *c, const struct stack_record *r)
+/* By the wrapper's own unwind table; without one (an assembler's leaf function) the top of the
+ * stack, which is believed only if a call stands before it. */
+static unsigned find_caller(struct callers *c, const struct stack_record *r)
 {
-	uint64_t top = r->words ? r->word[0] : 0;
+	const struct map *map = maps_find(&c->maps, r->ip[0]);
+	int fd = map ? maps_open(&c->maps, r->pid, map) : -1, at = -1;
+	const struct symbols *symbols = fd >= 0 ? symbols_of(&c->files, fd) : NULL;
+	uint64_t address;
 
-	if (!top || (r->frames > 1 && r->ip[1] == top))
-		return 0;
+	if (symbols && symbols_address(symbols, r->ip[0] - map->start + map->offset, &address))
+		at = unwind_return_at(fd, address - 1);
+	if (fd >= 0)
+		close(fd);
+	return at > 0 ? (unsigned)at / 8 : 0;
+}
+
+/* The wrapper's caller, which is not in the chain of frame pointers; 0: not told. */
+static uint64_t hidden_caller(struct callers *c, const struct stack_record *r)
+{
 #if defined(__x86_64__)
-	return returns_to(c, r, top) ? top : 0;
+	uint64_t key = mix(program_of(c, r), r->ip[0]), found;
+	struct wrapper *w = &c->wrappers[key % WRAPPERS];
+
+	if (!r->words || !r->frames)
+		return 0;
+	if (w->key != key) {
+		if (maps_read(&c->maps, r->pid, r->start_ns))
+			return 0;
+		*w = (struct wrapper){.key = key, .word = find_caller(c, r)};
+	}
+	found = w->word < r->words && w->word < STACK_WORDS ? r->word[w->word] : 0;
+	return r->frames > 1 && r->ip[1] == found ? 0 : found;
 #else
 	return 0; /* return addresses are in a register */
 #endif
 }
 
-static void name_all(struct callers *c, const struct stack_record *r)
+static void name_all(struct callers *c, const struct stack_record *r, uint64_t hidden)
 {
-	uint64_t hidden = hidden_caller(c, r);
-
 	for (unsigned i = 0; i < frames_of(r); i++) {
 		if (i && !returns_to(c, r, r->ip[i]))
 			break;
 		name_frame(c, r, r->ip[i]);
-		if (!i && hidden)
+		if (!i && hidden && returns_to(c, r, hidden))
 			name_frame(c, r, hidden);
 	}
 }
@@ -227,7 +261,7 @@ static void tell_refused(struct callers *c, const struct stack_record *r, int er
 		r->pid, r->uid, strerror(-err));
 }
 
-static void make_text(struct callers *c, const struct stack_record *r)
+static void make_text(struct callers *c, const struct stack_record *r, uint64_t hidden)
 {
 	int err = maps_read(&c->maps, r->pid, r->start_ns);
 
@@ -237,7 +271,7 @@ static void make_text(struct callers *c, const struct stack_record *r)
 	if (err)
 		name_none(c, r);
 	else
-		name_all(c, r);
+		name_all(c, r, hidden);
 	buf_char(&c->text, '\0');
 }
 
@@ -261,7 +295,7 @@ static void tell_lost(struct pipeline *p, const struct stack_record *r)
 
 void callers_take(struct callers *c, struct pipeline *p, const struct stack_record *r)
 {
-	uint64_t key = key_of(c, r);
+	uint64_t hidden = hidden_caller(c, r), key = key_of(c, r, hidden);
 	struct known *known = &c->known[key % KNOWN];
 	struct event e = {.kind = EV_STACK, .ts_ns = r->ts_ns, .cookie = r->cookie,
 			  .netns = r->netns};
@@ -271,7 +305,7 @@ void callers_take(struct callers *c, struct pipeline *p, const struct stack_reco
 			tell_lost(p, r);
 			return;
 		}
-		make_text(c, r);
+		make_text(c, r, hidden);
 		if (c->text.failed)
 			return;
 		*known = (struct known){.key = key, .id = id_of(c, &c->text)};

@@ -52,7 +52,8 @@ static int began(uint32_t pid, unsigned long long *ticks)
  * the process is then taken for another. */
 static int check_began(uint32_t pid, uint64_t start_ns)
 {
-	unsigned long long ticks, ns_a_tick = 1000000000ull / (unsigned long)sysconf(_SC_CLK_TCK);
+	unsigned long long ns_a_tick = 1000000000ull / (unsigned long)sysconf(_SC_CLK_TCK);
+	unsigned long long ticks = 0;
 	int err = began(pid, &ticks);
 
 	if (err)
