@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is made from schemas/event-v1.schema.json, and whether it is up to date.
 
-    schema_docs.py             writes docs/json.md and the files in packaging/fleet/ that are
-                               columns and mappings (`make docs`)
+    schema_docs.py             writes docs/json.md, the files in packaging/fleet/ that are columns
+                               and mappings, and the lines of flatten.jq and vector.yaml that
+                               name lists (`make docs`)
     schema_docs.py --check     exits 1 when one of them is stale, or when a field of the schema
                                says too little: no meaning, no unit, or not where it comes from
 """
 import json
 import os
+import re
 import sys
 
 import schema_walk as walk
@@ -196,12 +198,44 @@ def elasticsearch(schema):
     }, indent=2, ensure_ascii=False) + "\n"
 
 
+# ---- what stays one value in a row: kept by hand but for these lines -------------------------
+
+def kept_whole(schema):
+    """(objects with free names, lists of objects), dotted."""
+    leaves = walk.leaves(schema).items()
+    return (sorted(n for n, (k, _, _) in leaves if k == "map"),
+            sorted(n for n, (k, _, f) in leaves if k == "array" and walk.array_of(f) == "object"))
+
+
+def with_lines(path, begins, new):
+    """The file's text with the run of lines that match `begins` put anew."""
+    with open(os.path.join(walk.ROOT, path), encoding="utf-8") as f:
+        lines = f.read().splitlines(keepends=True)
+    old = [i for i, line in enumerate(lines) if re.match(begins, line)]
+    lines[old[0]:old[-1] + 1] = new
+    return "".join(lines)
+
+
+def flatten_jq(schema):
+    return with_lines("packaging/fleet/flatten.jq", r"def (maps|lists): ", [
+        f"def {name}: {json.dumps([walk.column(n) for n in names])};\n"
+        for name, names in zip(("maps", "lists"), kept_whole(schema))])
+
+
+def vector_yaml(schema):
+    return with_lines("packaging/fleet/vector.yaml", r" +if is_(array|object)\(", [
+        f"      if is_{kind}(.{n}) {{ .{n} = encode_json(.{n}) }}\n"
+        for kind, names in zip(("object", "array"), kept_whole(schema)) for n in names])
+
+
 # ---- all of it -------------------------------------------------------------------------------
 
 FILES = {
     "docs/json.md": json_md,
     "packaging/fleet/clickhouse.sql": clickhouse,
     "packaging/fleet/elasticsearch-template.json": elasticsearch,
+    "packaging/fleet/flatten.jq": flatten_jq,
+    "packaging/fleet/vector.yaml": vector_yaml,
 }
 
 

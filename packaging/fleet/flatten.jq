@@ -3,7 +3,7 @@
 # underscores; arrays of objects, and the two objects with free names, become JSON text.
 #   tcptrail conns -o json | jq -c -f flatten.jq
 def maps: ["tracer_capabilities", "tracer_sysctl"];
-def lists: ["tcp_timeline", "tcp_holders", "tcp_transitions", "tracer_hooks"];
+def lists: ["tcp_holders", "tcp_stack", "tcp_timeline", "tcp_transitions", "tracer_hooks"];
 def row($name):
   if type == "object" and (maps | index($name) | not) then
     to_entries | map(.key as $key | .value |
