@@ -116,7 +116,7 @@ static const uint8_t numbers[0x40] = {
 
 static uint64_t advance(struct cursor *c, unsigned op)
 {
-	return op >= ADVANCE ? op & 63 : take(c, 1u << (op - 2)); /* 2, 3, 4: of 1, 2, 4 bytes */
+	return op >= ADVANCE ? op & 63 : take(c, op == 2 ? 1 : op == 3 ? 2 : 4);
 }
 
 static bool apply(struct cursor *c, unsigned op, struct row *row)
