@@ -143,71 +143,71 @@ static void test_cgroups(void **state)
 	proctab_free(t);
 }
 
+static const struct {
+	const char *path, *container, *pod, *unit;
+} cgroup_paths[] = {
+	{ "/", "", "", "" },
+	{ "", "", "", "" },
+	{ "/system.slice/nginx.service", "", "", "nginx.service" },
+	{ "/system.slice/docker-" ID64 ".scope", ID64, "", "" },
+	{ "/docker/" ID64, ID64, "", "" },
+	{ "/docker/" ID64 "/system.slice/web.service", ID64, "", "web.service" },
+	{ "/docker/" OTHER64 "/kubelet/kubepods/pod12345678-9abc-def0-1234-56789abcdef0/" ID64, ID64,
+	  "12345678-9abc-def0-1234-56789abcdef0", "" },
+	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-"
+	  "pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/cri-containerd-" ID64 ".scope",
+	  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
+	{ "/kubepods.slice/kubepods-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/crio-" ID64 ".scope",
+	  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
+	{ "/kubepods/besteffort/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/" ID64, ID64,
+	  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
+	{ "/kubepods/burstable/pod0123456789abcdef0123456789abcdef/" ID64, ID64,
+	  "0123456789abcdef0123456789abcdef", "" }, /* a static pod */
+	{ "/system.slice/containerd.service/kubepods-burstable-"
+	  "pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice:cri-containerd:" ID64,
+	  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
+	{ "/kubepods/burstable/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/crio-" ID64, ID64,
+	  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* CRI-O, cgroupfs */
+	{ "/kubepods/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/" ID64, ID64,
+	  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* guaranteed: no class between */
+	{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-"
+	  "pod0123456789abcdef0123456789abcdef.slice/docker-" ID64 ".scope",
+	  ID64, "0123456789abcdef0123456789abcdef", "" },
+	{ "/kubepods.slice/kubepods-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/"
+	  "crio-conmon-" ID64 ".scope",
+	  "", "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8",
+	  "crio-conmon-3f5c1e0a9b8d7c6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8" },
+	{ "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/"
+	  "kubelet-kubepods-burstable-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/"
+	  "cri-containerd-" ID64 ".scope",
+	  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* kind */
+	{ "/machine.slice/libpod-" ID64 ".scope/container", ID64, "", "" },
+	{ "/machine.slice/libpod-conmon-x.scope", "", "", "libpod-conmon-x.scope" },
+	{ "/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.x\\x2dterm-12.scope", "", "",
+	  "app-org.x\\x2dterm-12.scope" },
+	{ "/user.slice/user-1000.slice/session-3.scope", "", "", "session-3.scope" },
+	{ "/system.slice/_cgroup.procs.service", "", "", "cgroup.procs.service" },
+	/* what only looks like it */
+	{ "/system.slice/podman.service", "", "", "podman.service" },
+	{ "/build/3f5c1e0a9b8d", "", "", "" },
+	{ "/x" ID64, "", "", "" },
+	{ "/" ID64 "0", "", "", "" },
+	{ "/kubepods/pod-not-a-uid", "", "", "" },
+	{ "/kubepods/pod", "", "", "" },
+	{ "/.service", "", "", "" },
+	{ "//a//b.scope//", "", "", "b.scope" },
+};
+
 static void test_paths(void **state)
 {
-	static const struct {
-		const char *path, *container, *pod, *unit;
-	} rows[] = {
-		{ "/", "", "", "" },
-		{ "", "", "", "" },
-		{ "/system.slice/nginx.service", "", "", "nginx.service" },
-		{ "/system.slice/docker-" ID64 ".scope", ID64, "", "" },
-		{ "/docker/" ID64, ID64, "", "" },
-		{ "/docker/" ID64 "/system.slice/web.service", ID64, "", "web.service" },
-		{ "/docker/" OTHER64 "/kubelet/kubepods/pod12345678-9abc-def0-1234-56789abcdef0/" ID64, ID64,
-		  "12345678-9abc-def0-1234-56789abcdef0", "" },
-		{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-"
-		  "pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/cri-containerd-" ID64 ".scope",
-		  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
-		{ "/kubepods.slice/kubepods-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/crio-" ID64 ".scope",
-		  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
-		{ "/kubepods/besteffort/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/" ID64, ID64,
-		  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
-		{ "/kubepods/burstable/pod0123456789abcdef0123456789abcdef/" ID64, ID64,
-		  "0123456789abcdef0123456789abcdef", "" }, /* a static pod */
-		{ "/system.slice/containerd.service/kubepods-burstable-"
-		  "pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice:cri-containerd:" ID64,
-		  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" },
-		{ "/kubepods/burstable/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/crio-" ID64, ID64,
-		  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* CRI-O, cgroupfs */
-		{ "/kubepods/pod0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8/" ID64, ID64,
-		  "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* guaranteed: no class between */
-		{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-"
-		  "pod0123456789abcdef0123456789abcdef.slice/docker-" ID64 ".scope",
-		  ID64, "0123456789abcdef0123456789abcdef", "" },
-		{ "/kubepods.slice/kubepods-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/"
-		  "crio-conmon-" ID64 ".scope",
-		  "", "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8",
-		  "crio-conmon-3f5c1e0a9b8d7c6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8" },
-		{ "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/"
-		  "kubelet-kubepods-burstable-pod0f2a1b3c_4d5e_6f70_8192_a3b4c5d6e7f8.slice/"
-		  "cri-containerd-" ID64 ".scope",
-		  ID64, "0f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8", "" }, /* kind */
-		{ "/machine.slice/libpod-" ID64 ".scope/container", ID64, "", "" },
-		{ "/machine.slice/libpod-conmon-x.scope", "", "", "libpod-conmon-x.scope" },
-		{ "/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.x\\x2dterm-12.scope", "", "",
-		  "app-org.x\\x2dterm-12.scope" },
-		{ "/user.slice/user-1000.slice/session-3.scope", "", "", "session-3.scope" },
-		{ "/system.slice/_cgroup.procs.service", "", "", "cgroup.procs.service" },
-		/* what only looks like it */
-		{ "/system.slice/podman.service", "", "", "podman.service" },
-		{ "/build/3f5c1e0a9b8d", "", "", "" },
-		{ "/x" ID64, "", "", "" },
-		{ "/" ID64 "0", "", "", "" },
-		{ "/kubepods/pod-not-a-uid", "", "", "" },
-		{ "/kubepods/pod", "", "", "" },
-		{ "/.service", "", "", "" },
-		{ "//a//b.scope//", "", "", "b.scope" },
-	};
-
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < LENGTH(cgroup_paths); i++) {
 		struct cgroup c;
 
 		memset(&c, 0xa5, sizeof(c));
-		cgroup_parse(rows[i].path, &c);
-		assert_string_equal(c.container, rows[i].container);
-		assert_string_equal(c.pod_uid, rows[i].pod);
-		assert_string_equal(c.unit, rows[i].unit);
+		cgroup_parse(cgroup_paths[i].path, &c);
+		assert_string_equal(c.container, cgroup_paths[i].container);
+		assert_string_equal(c.pod_uid, cgroup_paths[i].pod);
+		assert_string_equal(c.unit, cgroup_paths[i].unit);
 		assert_null(c.path);
 	}
 }
