@@ -55,7 +55,7 @@ static uint32_t hash_of(const struct flowtab *t, const struct pair *p)
 
 static struct flow *at(const struct flowtab *t, uint32_t index)
 {
-	return slab_at(&t->flows, index);
+	return slab_item(&t->flows, index);
 }
 
 static bool same(const struct flow *f, const struct pair *p)
@@ -260,7 +260,7 @@ void flowtab_finish(struct flowtab *t, uint64_t ts_ns)
 	for (uint32_t i = slab_next(&t->flows, 1); i; i = slab_next(&t->flows, i + 1)) {
 		struct flow *f = at(t, i);
 
-		if (!f || !f->number || f->closed)
+		if (!f->number || f->closed)
 			continue;
 		for (unsigned side = 0; side < 2u - f->self; side++)
 			flow_tell_counters(t, f, side, ts_ns);
