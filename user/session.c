@@ -5,9 +5,8 @@
  * of the stream; then detach, drain what the kernel had still seen, settle, and say
  * what was lost.
  *
- * Always: signals arrive by a descriptor, between two rounds, so nothing is cut in
- * the middle. A round waits at most ROUND_MS, because the kernel side wakes nobody
- * for a lone event.
+ * Always: signals arrive by a descriptor, between two rounds: nothing is cut in the
+ * middle. A round waits at most ROUND_MS: the kernel wakes nobody for a lone event.
  *
  * Never: waits for the reader of stdout while tracing; at the end, for a reader that
  * takes nothing, longer than DRAIN_MS.
@@ -375,6 +374,7 @@ static void run_finish(struct run *r)
 		gate_finish(r->gate);
 	pipeline_finish(r->s.p, now);
 	run_refresh_stats(r);
+	replay_stay(r);
 	if (r->view->finish)
 		r->view->finish(r->state);
 	if (!r->reader_gone && !r->error)

@@ -29,6 +29,8 @@ struct session {
 	struct resolver *names;    /* -r; else NULL */
 	bool at_end;               /* a recording of another view: report what there is at its end */
 	int status;                /* exit status of a run without failure; a view may set it */
+	bool hold;                 /* a view may ask a recording to wait */
+	bool over;                 /* the recording is at its end, and the view stays */
 };
 
 /* A view: the pipeline's callbacks (their first argument is the view's own state) and its
@@ -41,8 +43,8 @@ struct view {
 	void (*finish)(void *v);            /* after the last event, before the summary */
 	void (*status)(void *v);            /* SIGUSR1: print the table. NULL: the common one */
 	void (*close)(void *v);
-	/* A view with clients of its own. fd: to wait for, readable when turn() has work; turn: each
-	 * round, never waits. Both or none. */
+	/* A view with clients, or a keyboard, of its own. fd: to wait for, readable when turn() has
+	 * work; turn: each round, never waits. Both or none. */
 	int (*fd)(void *v);
 	void (*turn)(void *v);
 	double interval_s;                  /* default for interval(), 0: never */
@@ -55,6 +57,7 @@ struct view {
 	bool destroy;                       /* it will close sockets */
 	bool own_filter;                    /* it asks the FILTER itself, and gets everything */
 	bool resnapshot;                    /* run the iterators again before each interval() */
+	bool stays;                         /* after a recording's end until it stops, unless -d */
 };
 
 /* The whole run. Returns the exit status (0, 2). */

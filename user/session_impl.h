@@ -45,6 +45,8 @@ int replay_open(struct run *r, char *msg, size_t msg_len);
 int replay_loop(struct run *r);
 /* Waits until stdout has taken most of what is queued: a replay loses nothing. */
 void replay_make_room(struct run *r);
+/* A view that stays goes on over what there was at the end, until it stops. */
+void replay_stay(struct run *r);
 
 /* session_notice.c: what stderr is told. */
 void notice_hooks(const struct session *s);

@@ -35,13 +35,14 @@ int replay_open(struct run *r, char *msg, size_t msg_len)
 /* A signal ends it; so does a reader that is gone. */
 static void replay_wait(struct run *r, int timeout_ms)
 {
-	struct pollfd fds[2] = {
+	struct pollfd fds[3] = {
 		{ .fd = r->signal_fd, .events = POLLIN },
 		{ .fd = sink_waits(r->s.out) ? sink_fd(r->s.out) : -1,
 		  .events = sink_pending(r->s.out) ? POLLOUT : 0 },
+		{ .fd = r->view->fd ? r->view->fd(r->state) : -1, .events = POLLIN },
 	};
 
-	if (poll(fds, 2, timeout_ms) <= 0)
+	if (poll(fds, 3, timeout_ms) <= 0)
 		return;
 	if (fds[0].revents && run_read_signals(r))
 		r->s.stop = true;
@@ -60,25 +61,55 @@ void replay_make_room(struct run *r)
 	}
 }
 
+/* A view with a keyboard has its turn. */
+static void replay_turn(struct run *r, int timeout_ms)
+{
+	replay_wait(r, timeout_ms);
+	if (r->view->turn && !r->s.stop)
+		r->view->turn(r->state);
+	run_flush(r);
+}
+
+void replay_stay(struct run *r)
+{
+	if (!r->view->stays || !r->o->nfrom || r->o->duration_s > 0)
+		return;
+	r->s.over = true;
+	while (!r->s.stop)
+		replay_turn(r, STEP_MS);
+}
+
+/* While the view asks for it; the time is none of the stream's. */
+static void replay_hold(struct run *r, uint64_t *began_ns)
+{
+	uint64_t from_ns = run_now();
+
+	if (!r->s.hold)
+		return;
+	while (r->s.hold && !r->s.stop)
+		replay_turn(r, STEP_MS);
+	*began_ns += run_now() - from_ns;
+}
+
 /* With --speed: until the stream's time has come. */
-static void replay_pace(struct run *r, uint64_t wall_began_ns, uint64_t now_ns)
+static void replay_pace(struct run *r, uint64_t *began_ns, uint64_t now_ns)
 {
 	uint64_t ran_ns = now_ns > r->started_ns ? now_ns - r->started_ns : 0;
-	uint64_t due_ns;
 
-	if (r->o->speed <= 0)
-		return;
-	due_ns = wall_began_ns + (uint64_t)((double)ran_ns / r->o->speed);
-	while (!r->s.stop && run_now() < due_ns) {
-		uint64_t left_ms = (due_ns - run_now() + 999999) / 1000000;
+	while (r->o->speed > 0 && !r->s.stop) {
+		uint64_t due_ns = *began_ns + (uint64_t)((double)ran_ns / r->o->speed);
+		uint64_t now = run_now(), left_ms = (due_ns - now + 999999) / 1000000;
 
+		if (now >= due_ns)
+			return;
 		run_flush(r);
-		replay_wait(r, left_ms < STEP_MS ? (int)left_ms : STEP_MS);
+		replay_turn(r, left_ms < STEP_MS ? (int)left_ms : STEP_MS);
+		replay_hold(r, began_ns);
 	}
 }
 
 /* Returns true when -d is reached. */
-static bool replay_round(struct run *r, uint64_t began_ns, bool marked)
+static bool replay_round(struct run *r, uint64_t *began_ns, bool marked)
 {
 	const struct replay_info *info = r->s.source->replay;
 	uint64_t now = info->no_rounds ? pipeline_now(r->s.p) : info->now_ns;
@@ -107,13 +138,14 @@ int replay_loop(struct run *r)
 		if (ending && info->at == REPLAY_ROUND)
 			return 0;
 		if (info->at == REPLAY_ROUND || info->no_rounds)
-			ending = replay_round(r, began_ns, marked);
+			ending = replay_round(r, &began_ns, marked);
 		if (ending && info->no_rounds)
 			return 0;
 		if (info->at == REPLAY_INTERVAL && marked && !r->s.stop)
 			run_interval_view(r);
 		run_flush(r);
-		replay_wait(r, 0);
+		replay_turn(r, 0);
+		replay_hold(r, &began_ns);
 		replay_make_room(r);
 	}
 	return 0;

@@ -32,10 +32,20 @@ void stuck_print_json(struct stuck_view *v);
 void stuck_json_item(struct stuck_view *v, const struct conn *c, const struct stuck_item *item);
 /* One group's record, a line, into b. */
 void stuck_json_group(struct stuck_view *v, struct buf *b, const struct stuck_group *g);
+/* One group for people: headline, ages, why, what to do. Several lines. */
+void stuck_text_group(const struct stuck_view *v, struct buf *b, const struct stuck_group *g);
 void stuck_print_csv(struct stuck_view *v);
 void stuck_print_check(struct stuck_view *v);
 /* --kill: what would be closed, and with --yes closes it. */
 void stuck_kill(struct stuck_view *v);
+/* A socket, its owner and, where item is not NULL, its finding, in a line. */
+void stuck_put_socket(const struct text *t, struct line *l, const struct conn *c,
+		      const struct stuck_item *item);
+/* One line, with its newline, for what was, or would be, done to it. item may be NULL. */
+void stuck_audit(const struct text *t, struct buf *b, const struct conn *c,
+		 const struct stuck_item *item, const char *what);
+/* What source_ops.destroy() answered, in words. */
+const char *stuck_outcome(int err);
 
 /* stuck_list.c: the rows of --list and --all. */
 void stuck_list_text(struct stuck_view *v);

@@ -74,7 +74,7 @@ void stuck_print_check(struct stuck_view *v)
 
 /* ---- --kill ----------------------------------------------------------------------------- */
 
-static const char *outcome(int err)
+const char *stuck_outcome(int err)
 {
 	switch (err) {
 	case 0:
@@ -92,8 +92,8 @@ static const char *outcome(int err)
 	}
 }
 
-static void put_socket(struct stuck_view *v, struct line *l, const struct conn *c,
-		       const struct stuck_item *item)
+void stuck_put_socket(const struct text *t, struct line *l, const struct conn *c,
+		      const struct stuck_item *item)
 {
 	struct buf *b = l->b;
 
@@ -105,7 +105,9 @@ static void put_socket(struct stuck_view *v, struct line *l, const struct conn *
 	line_str(l, " sk:");
 	buf_hex(b, c->cookie);
 	line_str(l, " ");
-	text_proc(&v->text, l, item->proc);
+	text_proc(t, l, item ? item->proc : c->owner);
+	if (!item)
+		return;
 	if (item->fd >= 0)
 		buf_printf(b, " fd %lld", (long long)item->fd);
 	line_str(l, " ");
@@ -116,20 +118,24 @@ static void put_socket(struct stuck_view *v, struct line *l, const struct conn *
 	buf_duration(b, item->finding.age_ns);
 }
 
-/* One line for what was, or would be, done. */
-static void audit(struct stuck_view *v, const struct conn *c, const struct stuck_item *item,
-		  const char *what)
+void stuck_audit(const struct text *t, struct buf *b, const struct conn *c,
+		 const struct stuck_item *item, const char *what)
 {
-	struct buf *b = stuck_begin_record(v);
 	struct line l;
 
-	line_begin(&l, &v->text, b);
-	buf_rfc3339(b, session_realtime(v->s, pipeline_now(v->s->p)));
+	line_begin(&l, t, b);
+	buf_rfc3339(b, session_realtime(t->s, pipeline_now(t->s->p)));
 	line_str(&l, " ");
-	put_socket(v, &l, c, item);
+	stuck_put_socket(t, &l, c, item);
 	line_str(&l, ": ");
 	line_str(&l, what);
 	line_end(&l);
+}
+
+static void audit(struct stuck_view *v, const struct conn *c, const struct stuck_item *item,
+		  const char *what)
+{
+	stuck_audit(&v->text, stuck_begin_record(v), c, item, what);
 	stuck_end_record(v);
 }
 
@@ -143,7 +149,7 @@ static bool kill_one(struct stuck_view *v, const struct conn *c, const struct st
 		return true;
 	}
 	err = src && src->ops->destroy ? src->ops->destroy(src, c) : -EOPNOTSUPP;
-	audit(v, c, item, outcome(err));
+	audit(v, c, item, stuck_outcome(err));
 	if (err && err != -ENOENT && err != -ESTALE)
 		v->s->status = 2;
 	return !err;

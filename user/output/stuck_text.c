@@ -356,12 +356,11 @@ static void put_stack(const struct stuck_view *v, struct buf *b, const struct st
 	}
 }
 
-static void put_group(const struct stuck_view *v, struct buf *b, const struct stuck_group *g)
+void stuck_text_group(const struct stuck_view *v, struct buf *b, const struct stuck_group *g)
 {
 	struct told t;
 
 	stuck_told_group(&t, g, v->s->p);
-	buf_char(b, '\n');
 	put_headline(v, b, g);
 	put_ages(b, g);
 	put_sharers(v, b, g);
@@ -397,7 +396,8 @@ void stuck_print_text(struct stuck_view *v)
 	stuck_end_record(v);
 	for (uint32_t i = 0; i < r->ngroups && !v->s->stop; i++) {
 		b = stuck_begin_record(v);
-		put_group(v, b, &r->groups[i]);
+		buf_char(b, '\n');
+		stuck_text_group(v, b, &r->groups[i]);
 		stuck_end_record(v);
 	}
 }

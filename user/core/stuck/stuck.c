@@ -116,7 +116,8 @@ bool stuck_wanted(const struct pipeline *p, const struct stuck_query *q, const s
 		.now_ns = pipeline_now(p),
 	};
 
-	return !q->filter || filter_match(q->filter, &s) == FILTER_YES;
+	return (!q->filter || filter_match(q->filter, &s) == FILTER_YES) &&
+	       (!q->also || filter_match(q->also, &s) == FILTER_YES);
 }
 
 /* Whose it is: a holder, whoever had it last, or whoever does not accept it. */
@@ -371,7 +372,7 @@ static void count_time_waits(struct stuck_report *r, struct pipeline *p,
 
 	for (uint32_t i = 0; i < r->ntime_waits; i++) {
 		stuck_time_wait_conn(&r->time_waits[i], &c);
-		if (q->filter && !stuck_wanted(p, q, &c))
+		if (!stuck_wanted(p, q, &c))
 			continue;
 		r->states[ST_TIME_WAIT]++;
 		if (pipeline_now(p) - c.state_ns < recent_ns)

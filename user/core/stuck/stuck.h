@@ -66,6 +66,7 @@ struct stuck_report {
 
 struct stuck_query {
 	const struct filter *filter;    /* NULL: all */
+	const struct filter *also;      /* ... and this one too, if it is not NULL */
 	int64_t min_age_ns;             /* negative: each rule's own */
 };
 
