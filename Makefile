@@ -28,12 +28,12 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-poin
 ALL_CFLAGS := -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) -D_GNU_SOURCE \
               -DTCPTRAIL_VERSION='"$(VERSION)"' -Iinclude -Iuser -Iuser/core -I$(BUILD)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
-LIBS     := -lmicrohttpd -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd
+LIBS     := -lncursesw -lmicrohttpd -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd
 BPFFLAGS := -target bpf -D__bpf__ -D__TARGET_ARCH_$(ARCH) -g -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter \
             $(if $(WERROR),-Werror) -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ibpf -idirafter /usr/include/$(MULTIARCH)
 
 CORE_SRC := $(wildcard user/core/*.c user/core/*/*.c)
-APP_SRC  := $(wildcard user/*.c user/source/*.c user/output/*.c user/serve/*.c)
+APP_SRC  := $(wildcard user/*.c user/source/*.c user/output/*.c user/serve/*.c user/top/*.c)
 BPF_SRC  := $(wildcard bpf/*.bpf.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 
@@ -138,7 +138,7 @@ STATIC_GOALS := all $(STATIC_BUILD)/tests/scenario
 .PHONY: static
 static: ## build build-static/tcptrail, one static program for any host
 	$(Q)$(MAKE) --no-print-directory BUILD=$(STATIC_BUILD) HARDEN='-fstack-protector-strong -D_FORTIFY_SOURCE=2 -DTCPTRAIL_NO_TLS' \
-		LDFLAGS_ALL='-static -Wl,-z,relro -Wl,-Map=$(STATIC_BUILD)/tcptrail.map' LIBS='-lmicrohttpd -lpthread -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd' $(STATIC_GOALS)
+		LDFLAGS_ALL='-static -Wl,-z,relro -Wl,-Map=$(STATIC_BUILD)/tcptrail.map' LIBS='-lncursesw -ltinfo -lmicrohttpd -lpthread -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lseccomp -lmd' $(STATIC_GOALS)
 
 # ---- what people type -----------------------------------------------------------
 
@@ -158,7 +158,7 @@ run: ## install what is missing, build, and watch this host's live connections
 test: ## install what is missing and run every test that this host can run (root)
 	$(Q)tests/deps.sh --build --test
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck stack replay live_replay captures serve fleet faults security packages soak
+	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger stuck stack replay live_replay captures serve top fleet faults security packages soak
 
 .PHONY: tests
 tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn $(BUILD)/tests/calls

@@ -7,10 +7,10 @@
 set -eu
 
 build="gcc make clang llvm libc6-dev libbpf-dev libelf-dev libpcap-dev zlib1g-dev libzstd-dev libcap-ng-dev libseccomp-dev
-libmd-dev libmicrohttpd-dev pkg-config bpftool"
+libmd-dev libmicrohttpd-dev libncurses-dev pkg-config bpftool"
 test="git libcmocka-dev python3 python3-jsonschema jq iproute2 nftables tcpdump tshark valgrind
 shellcheck clang-format clang-tidy cppcheck qemu-system-x86 busybox-static cpio kmod xz-utils
-zstd libbpf-tools mandoc procps systemd openssl chromium python3-yaml python3-protobuf python3-kubernetes clickhouse-common"
+zstd libbpf-tools mandoc procps systemd openssl chromium python3-yaml python3-protobuf python3-kubernetes clickhouse-common tmux"
 # Installed, these would start a service of their own: they are only unpacked, for the tests.
 unpacked="clickhouse-server prometheus"
 unpacked_to=$(dirname "$0")/../build/unpacked

@@ -17,10 +17,11 @@ int cmd_listeners(const struct options *o);
 int cmd_stuck(const struct options *o);
 int cmd_record(const struct options *o);
 int cmd_serve(const struct options *o);
+int cmd_top(const struct options *o);
 
 /* What is shown, for COMMAND --help. */
 extern const char cmd_watch_help[], cmd_events_help[], cmd_conns_help[], cmd_timeline_help[],
 	cmd_states_help[], cmd_listeners_help[], cmd_stuck_help[], cmd_record_help[],
-	cmd_serve_help[];
+	cmd_serve_help[], cmd_top_help[];
 
 #endif

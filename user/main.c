@@ -83,8 +83,17 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_stuck_help,
 		.formats = TEXT_JSON | 1u << OUT_CSV,
-		.takes = TRACES | TAKES_INTERVAL | TAKES_STUCK | TAKES_STACK,
+		.takes = TRACES | TAKES_INTERVAL | TAKES_STUCK | TAKES_STACK | TAKES_AGE,
 		.run = cmd_stuck,
+	},
+	{
+		.name = "top",
+		.summary = "a full screen, live: states, what hangs, connections, their ladders",
+		.usage = USAGE,
+		.help = cmd_top_help,
+		.formats = 1u << OUT_TEXT,
+		.takes = TRACES | TAKES_INTERVAL | TAKES_TOP | TAKES_AGE,
+		.run = cmd_top,
 	},
 	{
 		.name = "serve",

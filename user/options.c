@@ -85,7 +85,7 @@ const struct option_row option_rows[] = {
 	  "a row for every socket, healthy ones too" },
 	{ 0, "watch", NULL, GROUP_SHOW, TAKES_STUCK, AT(stuck.watch), NULL, NULL,
 	  "again every --interval seconds (2), until stopped" },
-	{ 0, "min-age", "TIME", GROUP_SHOW, TAKES_STUCK, 0, option_set_min_age,
+	{ 0, "min-age", "TIME", GROUP_SHOW, TAKES_AGE, 0, option_set_min_age,
 	  "a time such as 0, 30, 500ms, 5m or 2h",
 	  "stuck for so long at least (each state has its own default: --explain KIND)" },
 	{ 0, "explain", "KIND", GROUP_SHOW, TAKES_STUCK, 0, option_set_explain,
@@ -104,6 +104,9 @@ const struct option_row option_rows[] = {
 	  "--kill: do it, with a line for each socket (CAP_NET_ADMIN)" },
 	{ 0, "max", "N", GROUP_KILL, TAKES_STUCK, AT(stuck.max), option_set_number,
 	  "a number of sockets, 1 or more", "--kill: at most so many, the worst first" },
+
+	{ 0, "allow-kill", NULL, GROUP_KILL, TAKES_TOP, AT(allow_kill), NULL, NULL,
+	  "let the key k close the selected connection, once confirmed (CAP_NET_ADMIN)" },
 
 	{ 0, "listen", "ADDRESS:PORT", GROUP_SHOW, TAKES_SERVE, AT(serve.listen), option_set_word,
 	  "an address, a port or both", "where to listen (127.0.0.1:29293)" },

@@ -51,6 +51,7 @@ struct options {
 	bool accept_wait;            /* --accept-wait */
 	bool stack;                  /* --stack */
 	bool no_snapshot;            /* --no-snapshot */
+	bool allow_kill;             /* `top`: --allow-kill */
 	uint32_t max_connections;
 	uint64_t buffer_bytes;
 	enum source_mode mode;       /* --mode auto|base|full */
@@ -83,6 +84,8 @@ enum {
 	TAKES_SERVE = 1 << 8,    /* it is `serve` */
 	TAKES_PACKETS = 1 << 9,  /* it is `timeline` */
 	TAKES_STACK = 1 << 11,   /* it can say where a socket comes from: --stack */
+	TAKES_TOP = 1 << 12,     /* it is `top` */
+	TAKES_AGE = 1 << 13,     /* it shows what hangs: --min-age */
 };
 
 /* A command is a row: main.c's table. */

@@ -22,7 +22,8 @@ MAY_INCLUDE = {
     "source": {"include", "core", "source", "generated"},
     "output": {"include", "core", "source", "output", "user/session.h", "user/options.h"},
     "serve": {"include", "core", "source", "output", "serve", "user/session.h", "user/options.h"},
-    "user": {"include", "core", "source", "output", "serve", "user"},
+    "top": {"include", "core", "source", "output", "top", "user/session.h", "user/options.h"},
+    "user": {"include", "core", "source", "output", "serve", "top", "user"},
 }
 
 # System headers that a room must not see, and why.
@@ -33,6 +34,7 @@ MUST_NOT_SEE = {
         r"(unistd|fcntl|signal|pthread|poll|dirent)\.h": "the core does no system calls",
     },
     "output": {r"bpf/": "outputs get events, not BPF"},
+    "top": {r"bpf/": "views get events, not BPF"},
     "include": {r"(?!linux/types\.h)": "the contract needs linux/types.h alone"},
 }
 
