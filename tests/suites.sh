@@ -34,6 +34,7 @@ suite_captures() { python3 tests/captures/run.py --tcptrail "$build/tcptrail" --
 suite_live_replay() { tests/replay/live.sh "$build"; }
 suite_fleet() { tests/fleet/run.py --tcptrail "$build/tcptrail"; }
 suite_serve() { python3 tests/serve/run.py --tcptrail "$build/tcptrail"; }
+suite_top() { python3 tests/top/run.py --tcptrail "$build/tcptrail"; }
 suite_faults() { python3 tests/kernel/faults.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_soak() { python3 tests/kernel/soak.py --tcptrail "$build/tcptrail" --churn "$build/tests/churn"; }
 suite_security() { python3 tests/security/run.py --tcptrail "$build/tcptrail"; }

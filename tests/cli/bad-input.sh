@@ -64,6 +64,11 @@ mistake "--duration: '-1': expected seconds .*" conns --duration=-1
 mistake "-c: '0': expected a number of records, 1 or more" conns -c 0
 mistake "--interval: '': expected seconds .*" states --interval ''
 mistake "--interval: not an option of 'conns': .*" conns --interval 1
+mistake "--allow-kill: not an option of 'stuck': .*" stuck --allow-kill
+mistake "--packets: not an option of 'serve': .*" serve --packets
+mistake "--listen: not an option of 'timeline': .*" timeline --listen 1
+mistake "top: stdout is not a terminal .*" top
+mistake "--count: not an option of 'top'" top -c 1
 mistake "--until: 'end': expected reaped" conns --until end
 mistake "--mode: 'turbo': expected auto, base or full" conns --mode turbo
 mistake "--color: 'red': expected auto, always or never" conns --color red
