@@ -201,7 +201,7 @@ def hostile_names(t):
                     text = s.see(r"\\x1b\[31m\\x9b7", r"\[::1\]:\d+")
                     assert "\x1b[31m" not in text and "\u202e" not in text
                     row = [r for r in rows(text) if "x1b" in r][0]
-                    assert re.fullmatch(r" ESTAB +>?[\d.]+\w+  \\x1b\[31m\S+ +\[::1\]:.*"
+                    assert re.fullmatch(r" ESTAB +>?[\d.]+\w+ +\\x1b\[31m\S+ +\S* *\[::1\]:.*"
                                         r" 0 +0 +\S+ +0", row.rstrip()), row
                     s.keys("q")
                     assert s.status() == 0

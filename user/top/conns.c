@@ -12,42 +12,44 @@
 
 enum {
 	STATE = 1,
-	AGE_END = 20,
-	OWNER = 22,
-	OWNER_W = 18,
-	ENDS = 41,
-	NUMBERS_W = 27, /* to the right of ENDS */
-	SENT_END = -22, /* from the right edge */
-	RECEIVED_END = -15,
-	RTT_END = -7,
+	AGE_END = 19,
+	OWNER = 20,
+	OWNER_W = 15,
+	OWNER_WIDE = 24, /* where there is room: */
+	WIDE = 100,
+	NUMBERS_W = 25, /* to the right of the ends */
+	SENT_END = -19, /* from the right edge */
+	RECEIVED_END = -13,
+	RTT_END = -6,
 	AGAIN_END = -1,
 	ENDS_FULL = 44, /* room for both ends in full */
 	KIND_W = 25,
 };
 
 struct columns {
-	int ends_w, kind; /* kind: its column, 0 none */
+	int ends, ends_w, kind; /* kind: its column, 0 none */
 };
 
 static struct columns columns_of(const struct box *box)
 {
-	struct columns c = {.ends_w = box->w - ENDS - NUMBERS_W};
+	struct columns c = {.ends = OWNER + (box->w >= WIDE ? OWNER_WIDE : OWNER_W)};
 
+	c.ends_w = box->w - c.ends - NUMBERS_W;
 	if (c.ends_w > ENDS_FULL + KIND_W) {
 		c.ends_w -= KIND_W;
-		c.kind = ENDS + c.ends_w;
+		c.kind = c.ends + c.ends_w;
 	}
 	return c;
 }
 
 static void heading(struct top *v, const struct box *box, const struct columns *c)
 {
-	static const struct {
+	const struct {
 		const char *name;
 		int at, sort; /* at below 0: ends there, from the right edge */
 	} names[] = {
 		{"STATE", STATE, SORT_STATE},	    {"OWNER", OWNER, SORT_OWNER},
-		{"ENDS", ENDS, SORT_PEER},	    {"SENT", SENT_END, SORT_SENT},
+		{"ENDS", c->ends, SORT_PEER},	    {"SENT", SENT_END, SORT_SENT},
 		{"RECVD", RECEIVED_END, SORT_RECEIVED}, {"RTT", RTT_END, SORT_RTT},
 		{"RETR", AGAIN_END, SORT_RETRANSMITS},
 	};
@@ -129,8 +131,8 @@ static void draw_row(struct top *v, const struct box *box, const struct columns 
 	put_right(v, y, box->x + AGE_END, look);
 	line_begin(&l, &v->text, &v->b);
 	text_proc(&v->text, &l, c->owner);
-	put(v, y, box->x + OWNER, OWNER_W, look);
-	put_ends(v, c, y, box->x + ENDS, cols->ends_w, look);
+	put(v, y, box->x + OWNER, cols->ends - OWNER - 1, look);
+	put_ends(v, c, y, box->x + cols->ends, cols->ends_w, look);
 	put_numbers(v, c, y, box->x + box->w, look);
 	if (cols->kind && r->kind) {
 		buf_str(&v->b, word_finding(r->kind));
