@@ -56,7 +56,13 @@ static void put_capability(const char *name)
 		putp(s);
 }
 
-/* Modes compare byte for byte: both are what the kernel gave, filled with nothing else. */
+static bool same_modes(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag &&
+	       a->c_cflag == b->c_cflag && a->c_lflag == b->c_lflag &&
+	       !memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc));
+}
+
 static void restore(int tty, const struct termios *before, const struct termios *ours)
 {
 	static const char *const capabilities[] = {"sgr0", "rmkx", "cnorm", "rmcup"};
@@ -65,7 +71,7 @@ static void restore(int tty, const struct termios *before, const struct termios 
 	for (unsigned i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++)
 		put_capability(capabilities[i]);
 	fflush(stdout);
-	if (!tcgetattr(tty, &now) && !memcmp(&now, ours, sizeof(now)))
+	if (!tcgetattr(tty, &now) && same_modes(&now, ours))
 		tcsetattr(tty, TCSANOW, before);
 }
 
