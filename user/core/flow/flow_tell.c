@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-enum { CA_RECOVERY = 3, CA_LOSS = 4 }; /* enum tcp_ca_state: what the core tells kinds by */
+/* What the core tells kinds by: enum tcp_ca_state, icsk_pending. */
+enum { CA_RECOVERY = 3, CA_LOSS = 4, PENDING_RETRANSMIT = 1 };
 enum { PROBE_KEEPALIVE = 1, PROBE_WINDOW = 2 };
 enum { SYNACK_NORMAL = 0, SYNACK_FAST_OPEN = 1 };
 enum { DROP_OLD_DUPLICATE = 1 }; /* the capture source's own list of reasons */
@@ -207,6 +208,7 @@ void flow_tell_again(struct flow_step_ctx *c, enum retransmit_kind kind)
 	}
 	counters(&ev, c->f, c->side);
 	ev.tcp.ca_state = kind == RT_FAST ? CA_RECOVERY : CA_LOSS;
+	ev.tcp.pending = kind == RT_FAST ? PENDING_RETRANSMIT : 0; /* a timer that fires is not pending */
 	ev.extra.seg.seq = c->s->seq;
 	ev.extra.seg.end_seq = c->s->seq + flow_span(c->s);
 	ev.extra.seg.tcp_flags = c->s->flags & 0xff;
