@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The live page lies in the program: three files, taken in by the assembler as they
+ * The live page lies in the program: four files, taken in by the assembler as they
  * are. No network but our own is needed to show it.
  */
 #include <string.h>
@@ -18,6 +18,7 @@
 
 EMBED(page_index, "index.html");
 EMBED(page_app, "app.js");
+EMBED(page_draw, "draw.js");
 EMBED(page_style, "style.css");
 
 static const struct page_file {
@@ -26,6 +27,7 @@ static const struct page_file {
 } files[] = {
 	{"/", "text/html; charset=utf-8", page_index, page_index_end},
 	{"/app.js", "text/javascript; charset=utf-8", page_app, page_app_end},
+	{"/draw.js", "text/javascript; charset=utf-8", page_draw, page_draw_end},
 	{"/style.css", "text/css; charset=utf-8", page_style, page_style_end},
 };
 
