@@ -321,7 +321,7 @@ def main():
     for fn in tests:
         if args.names and fn.__name__ not in args.names:
             continue
-        what = fn.__doc__.strip()
+        what = " ".join(fn.__doc__.split())
         try:
             fn(args.tcptrail)
             print(f"ok - {what}", flush=True)
