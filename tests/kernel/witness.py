@@ -42,6 +42,9 @@ class Witness:
         except OSError:
             self.home = None
             return
+        # Only what runs on top of those threads: the buffer is small, and the kernel's work too.
+        self.write("options/event-fork", "1")
+        self.write("set_event_pid", " ".join(map(str, sorted(self.init))))
         ports = " || ".join(f"({p}>={lo} && {p}<={hi})" for p in ("sport", "dport"))
         for event in EVENTS:
             try:
@@ -69,6 +72,10 @@ class Witness:
         if self.mounted:
             subprocess.run(["umount", TRACEFS], stderr=subprocess.DEVNULL, check=False)
             self.mounted = False
+
+    def count(self, ports):
+        """How many events of these ports were withheld."""
+        return sum(tid in self.init and bool(pair & set(ports)) for tid, _, _, pair in self.seen)
 
     def withheld(self, truth):
         """What happened to this end (or its peer's) on top of pid 1, in words; None: nothing."""
