@@ -32,8 +32,12 @@ FALSE = {
         "*out has it, also when this fails: source_from_open() closes files[]",
     ("user/source/from.c", "open_one", "malloc-leak"):
         "the same FILE",
+    ("user/source/pcap.c", "reel_widen", "malloc-leak"):
+        "r->file and r->room have them, and are closed and freed with the reel",
     ("user/source/replay.c", "source_replay_open", "malloc-leak"):
         "*out is the first member's address of it: replay's close() frees it",
+    ("user/top/order.c", "collect", "double-free"):
+        "p->keys is set to what reallocarray() gave, before it can be called again",
     ("user/recorder_ring.c", "recorder_ring_put", "malloc-leak"):
         "kept in r->frames[], freed by drop_oldest()",
 }

@@ -104,7 +104,10 @@ static void what_is_put_is_read(void **state)
 /* Each is one record that a frame holds and a reader must not take. */
 static void bad_records_are_refused(void **state)
 {
-	static const struct rec_reason no_kind = {.which = REASON_SETS};
+	static const struct {
+		struct rec_reason head;
+		char name[4];
+	} no_kind = {.head.which = REASON_SETS, .name = "abc"};
 	static const char big[RECORDING_TEXT + 8];
 	static const struct {
 		uint32_t type, size;
