@@ -156,42 +156,16 @@ void minisock_did_reset(struct pipeline *p, struct conn *c)
 	ended_by_reset(p, c, ts_ns);
 }
 
-/* Its FIN was acknowledged: the other end has entered TIME_WAIT, for only so it answers. */
-static bool was_answered(const struct conn *peer)
-{
-	return conn_end(peer)->end_old_state == ST_LAST_ACK && !conn_end(peer)->err &&
-	       !(peer->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED));
-}
-
-/* On one host the record of TIME_WAIT comes before the ACK is even sent. Where it did not come the
- * end was withheld from us (tests/kernel/witness.py), and would be FIN_WAIT_1 for ever. */
-static void mend_withheld(struct pipeline *p, struct conn *c, const struct conn *peer,
-			  uint64_t ts_ns)
-{
-	bool waits = c->state == ST_FIN_WAIT_1 || c->state == ST_FIN_WAIT_2;
-
-	if (!waits || !c->netns || c->netns != peer->netns || !(c->seen & SEEN_FIN_LOCAL) ||
-	    !was_answered(peer))
-		return;
-	c->incomplete |= INCOMPLETE_GAP;
-	fin_from_peer(p, c, conn_end(peer)->fin_local_ns, EVIDENCE_PAIR);
-	conntab_end(p->conns, c)->fin_seq_peer = conn_end(peer)->fin_seq_local;
-	minisock_time_wait(p, c, ts_ns, true);
-}
-
 void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
 {
 	struct conn *c = identity_peer(p, peer);
 	struct conn_end *end;
 
-	if (!c)
+	if (!c || !in_minisock(c))
 		return;
-	if (!in_minisock(c)) {
-		mend_withheld(p, c, peer, ts_ns);
-		return;
-	}
 	end = conntab_end(p->conns, c);
-	if (was_answered(peer)) {
+	if (conn_end(peer)->end_old_state == ST_LAST_ACK && !conn_end(peer)->err &&
+	    !(peer->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED))) {
 		/* Its FIN was acknowledged, and only this minisock can have done that. */
 		fin_from_peer(p, c, end->fin_peer_ns ? end->fin_peer_ns : ts_ns, EVIDENCE_PAIR);
 		minisock_time_wait(p, c, ts_ns, true);
