@@ -230,7 +230,7 @@ def at_once(s):
     ports = [s.next_port(), s.next_port()]   # half of them each: descriptors have a limit
     t = s.tracer("many", "conns", "-o", "json", "-P", ",".join(map(str, ports)), "--buffer",
                  "256M")
-    witness = Witness(ports[0], ports[-1])
+    witness = Witness(ports[0], ports[-1], busy=True)
     held = []
     try:
         s.check("20,000 at once: traces", t.wait_ready() is None, t.said())

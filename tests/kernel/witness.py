@@ -15,6 +15,7 @@ TRACEFS = "/sys/kernel/tracing"
 EVENTS = ["sock/inet_sock_set_state", "sock/inet_sk_error_report", "tcp/tcp_retransmit_skb",
           "tcp/tcp_retransmit_synack", "tcp/tcp_receive_reset", "tcp/tcp_send_reset",
           "tcp/tcp_destroy_sock"]
+BUFFER_KB = 8192         # a processor
 LINE = re.compile(r"^\s*(?P<comm>.+)-(?P<tid>\d+)\s+\[\d+\]\s+\S+\s+[\d.]+:\s+(?P<event>\w+):"
                   r".*\bsport=(?P<sport>\d+)\s+dport=(?P<dport>\d+)")
 
@@ -30,7 +31,8 @@ class Witness:
     """Watches the ports lo..hi from its making to close(). Where ftrace is not to be had, it has
     seen nothing."""
 
-    def __init__(self, lo, hi):
+    def __init__(self, lo, hi, busy=False):
+        """busy: so much happens on the ports that only those threads are followed."""
         self.seen = []   # (tid, comm, event, {port, port})
         self.init = threads_of_init()
         self.mounted = not os.path.isdir(TRACEFS + "/instances") and subprocess.run(
@@ -42,9 +44,10 @@ class Witness:
         except OSError:
             self.home = None
             return
-        # Only what runs on top of those threads: the buffer is small, and the kernel's work too.
-        self.write("options/event-fork", "1")
-        self.write("set_event_pid", " ".join(map(str, sorted(self.init))))
+        self.write("buffer_size_kb", str(BUFFER_KB))
+        if busy:
+            self.write("options/event-fork", "1")
+            self.write("set_event_pid", " ".join(map(str, sorted(self.init))))
         ports = " || ".join(f"({p}>={lo} && {p}<={hi})" for p in ("sport", "dport"))
         for event in EVENTS:
             try:
