@@ -74,10 +74,17 @@ static __always_inline void state_tell(void *ctx, struct sock *sk, int old_state
  * change would be missed. So a second program stands behind the first: it tells what the first
  * was not run for. The first leaves the socket's address as a sign that it had its turn, and the
  * second takes the sign away. (No sign, or another socket's: the first lies interrupted beneath.)
+ *
+ * A sign that nobody takes away would stay, and an event whose first program ran before signs were
+ * left would be told twice. So the first begins only when user space says that both are attached
+ * (turns_taken), and the second only where the first has begun, CPU by CPU.
  */
+volatile bool turns_taken;
+
 struct turn {
 	__u64 sign;
 	__u64 above; /* of one that ran between the two programs of another */
+	bool begun;
 };
 
 struct {
@@ -96,6 +103,9 @@ static __always_inline struct turn *turn_here(void)
 
 static __always_inline void turn_had(struct turn *t, __u64 sign)
 {
+	if (!turns_taken)
+		return;
+	t->begun = true;
 	if (t->sign) {
 		t->above = sign;
 		return;
@@ -144,7 +154,7 @@ int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
 {
 	struct turn *turn = turn_here();
 
-	if (!turn || turn_take(turn, (__u64)sk))
+	if (!turn || !turn->begun || turn_take(turn, (__u64)sk))
 		return 0;
 	__sync_fetch_and_add(&counters.taken_over, 1);
 	state_tell(ctx, sk, old_state, new_state);

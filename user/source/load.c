@@ -289,8 +289,10 @@ static int attach_all(struct live *l)
 		if (is_required(l, hooks_at(i)) && !l->links[i])
 			return l->infos[i].error ? l->infos[i].error : -ENOENT;
 	}
-	for (unsigned i = 0; i < hooks_count(); i++)
+	for (unsigned i = 0; i < hooks_count(); i++) {
 		l->source.full_mode |= l->infos[i].full && l->links[i];
+		l->skel->bss->turns_taken |= hooks_at(i)->second && l->links[i];
+	}
 	return 0;
 }
 
@@ -413,9 +415,10 @@ int live_load(struct live *l, char *msg, size_t msg_len)
 	return err;
 }
 
+/* The last first: what stands behind another program would take all for missed without it. */
 void live_detach(struct live *l)
 {
-	for (unsigned i = 0; i < hooks_count(); i++) {
+	for (unsigned i = hooks_count(); i-- > 0;) {
 		bpf_link__destroy(l->links[i]);
 		l->links[i] = NULL;
 	}
