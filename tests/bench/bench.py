@@ -407,6 +407,16 @@ def parse_args():
     return args
 
 
+def others_busy(seconds=3):
+    """CPUs that others keep busy now. (The load average still knows what we ran before.)"""
+    def idle():
+        with open("/proc/stat", encoding="ascii") as f:
+            return sum(map(int, f.readline().split()[4:6])) / os.sysconf("SC_CLK_TCK")
+    before, began = idle(), time.monotonic()
+    time.sleep(seconds)
+    return max(0, os.cpu_count() - (idle() - before) / (time.monotonic() - began))
+
+
 def write_json(path, args, load, tracers, result):
     doc = {
         "kernel": platform.release(), "machine": platform.machine(), "cpus": os.cpu_count(),
@@ -454,7 +464,7 @@ def main():
     for t in tracers[1:]:
         if not t.argv[0] or not os.path.exists(t.argv[0]):
             t.error = "not installed" if not t.argv[0] else f"{t.argv[0]} is not built"
-    load = os.getloadavg()[0]
+    load = others_busy()
     if load > 0.5:
         print(f"note: others use this machine (load {load:.1f}): churn rates will be unsteady",
               file=sys.stderr)
