@@ -16,7 +16,7 @@ DEMOS=(
 	"half_close|A half-close|the client is done sending, shutdown(SHUT_WR); the server still answers"
 	"refused|A refused connection|nobody listens there: the SYN is answered by RST"
 	"linger_reset|A reset|the client closes with SO_LINGER 0: a RST instead of a FIN"
-	"close_wait_leak|A leaked CLOSE_WAIT|the server read the end of file and did not close for a second"
+	"close_wait_leak|A leaked CLOSE_WAIT|the server read the end of file and did not close for three seconds; what \`stuck\` says meanwhile, and the whole in the end"
 )
 
 for program in "$tcptrail" "$scenario"; do
@@ -56,6 +56,15 @@ stop() {
 	tracer=''
 }
 
+# leak NAME PORT: the scenario with the socket held, and in the midst of it what hangs.
+leak() {
+	"$scenario" "$1" --port "$2" --hold 3000 >/dev/null &
+	sleep 1.5
+	"$tcptrail" stuck --color auto --min-age 1s -P "$2" || rc=1
+	echo
+	wait $! || rc=1
+}
+
 rc=0
 i=0
 for demo in "${DEMOS[@]}"; do
@@ -63,7 +72,10 @@ for demo in "${DEMOS[@]}"; do
 	i=$((i + 1))
 	printf '\n=== %d. %s\n    %s\n\n' $i "$title" "$look"
 	start $((PORT + i))
-	"$scenario" "$name" --port $((PORT + i)) --hold 1000 >/dev/null || rc=1
+	case $name in
+	close_wait_leak) leak "$name" $((PORT + i)) ;;
+	*) "$scenario" "$name" --port $((PORT + i)) >/dev/null || rc=1 ;;
+	esac
 	stop || rc=1
 	if [ -s "$work/out" ]; then
 		cat "$work/out"
