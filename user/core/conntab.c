@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of connections. Cookies are found by open addressing with linear
- * probing: a slot is 32 bits of the hash and the conn's index, so that a probe
- * touches eight bytes and growing touches no conn. Deleting shifts the run back:
- * no tombstones, and a table that lived long is as fast as a new one.
+ * The table of connections: cookies are found through slots.h, tuples through
+ * chains that the conns themselves are links of.
  *
  * Always true: a conn never moves; in use means cookie != 0; a conn is in exactly
  * one tuple chain when tuple_hash != 0. The hash is seeded by the table's own
@@ -15,9 +13,10 @@
 
 #include "conntab.h"
 #include "slab.h"
+#include "slots.h"
 
 enum {
-	FIRST_SLOTS = 1024,
+	FIRST_HEADS = 1024,
 	CONN_BLOCK = 256 * 1024,
 	END_BLOCK = 64 * 1024,
 	STEP_BLOCK = 64 * 1024,
@@ -30,36 +29,21 @@ static const uint8_t room_steps[ROOMS] = {0, STEPS_SMALL, STEPS_MEDIUM, STEPS_LA
 
 const struct conn_end conn_end_none;
 
-struct slot {
-	uint32_t hash;
-	uint32_t index; /* 0: empty */
-};
-
 struct conntab {
-	uint32_t count, capacity;
-	uint32_t mask;          /* of slots and of tuple heads */
+	struct slots cookies;
+	uint32_t capacity;
+	uint32_t tuples_mask;   /* as many heads as there are slots, when there is memory */
+	uint32_t *tuples;       /* heads of chains, newest first */
 	uint64_t seed;
 	uint64_t refused;
-	struct slot *slots;
-	uint32_t *tuples;       /* heads of chains, newest first */
 	struct slab conns, ends;
 	struct slab steps[ROOMS]; /* [0] is not used */
 	struct conn_end spare;  /* when memory is out: written, never read */
 };
 
-/* The finalizer of MurmurHash3's kind: every bit of the key reaches every bit of the result. */
-static inline uint64_t mix(uint64_t x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccd;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53;
-	return x ^ x >> 33;
-}
-
 static inline uint32_t hash_cookie(const struct conntab *t, uint64_t cookie)
 {
-	return (uint32_t)mix(cookie ^ t->seed);
+	return (uint32_t)slots_mix(cookie ^ t->seed);
 }
 
 /* Both addresses and both ports, not the namespace: the other end of a veth has another one.
@@ -71,10 +55,10 @@ static uint32_t hash_tuple(const struct conntab *t, const uint8_t *la, uint16_t 
 
 	memcpy(a, la, sizeof(a));
 	memcpy(b, pa, sizeof(b));
-	h = mix(a[0] ^ t->seed) + a[1];
-	h = mix(h) + (b[0] ^ ((uint64_t)lp << 16 | pp));
-	h = mix(h) + b[1];
-	return (uint32_t)mix(h) | 1u << 31;
+	h = slots_mix(a[0] ^ t->seed) + a[1];
+	h = slots_mix(h) + (b[0] ^ ((uint64_t)lp << 16 | pp));
+	h = slots_mix(h) + b[1];
+	return (uint32_t)slots_mix(h) | 1u << 31;
 }
 
 struct conntab *conntab_new(uint32_t capacity)
@@ -84,15 +68,14 @@ struct conntab *conntab_new(uint32_t capacity)
 	if (!t)
 		return NULL;
 	t->capacity = capacity && capacity < CAPACITY_MAX ? capacity : CAPACITY_MAX;
-	t->seed = mix((uintptr_t)t);
-	t->mask = FIRST_SLOTS - 1;
+	t->seed = slots_mix((uintptr_t)t);
+	t->tuples_mask = FIRST_HEADS - 1;
 	slab_init(&t->conns, sizeof(struct conn), CONN_BLOCK);
 	slab_init(&t->ends, sizeof(struct conn_end), END_BLOCK);
 	for (unsigned i = 1; i < ROOMS; i++)
 		slab_init(&t->steps[i], room_steps[i] * sizeof(struct step), STEP_BLOCK);
-	t->slots = calloc(FIRST_SLOTS, sizeof(*t->slots));
-	t->tuples = calloc(FIRST_SLOTS, sizeof(*t->tuples));
-	if (!t->slots || !t->tuples) {
+	t->tuples = calloc(FIRST_HEADS, sizeof(*t->tuples));
+	if (!slots_init(&t->cookies) || !t->tuples) {
 		conntab_free(t);
 		return NULL;
 	}
@@ -107,14 +90,14 @@ void conntab_free(struct conntab *t)
 	slab_free_all(&t->ends);
 	for (unsigned i = 1; i < ROOMS; i++)
 		slab_free_all(&t->steps[i]);
-	free(t->slots);
+	slots_free(&t->cookies);
 	free(t->tuples);
 	free(t);
 }
 
 uint32_t conntab_count(const struct conntab *t)
 {
-	return t->count;
+	return t->cookies.count;
 }
 
 uint64_t conntab_refused(const struct conntab *t)
@@ -124,8 +107,9 @@ uint64_t conntab_refused(const struct conntab *t)
 
 uint64_t conntab_bytes(const struct conntab *t)
 {
-	uint64_t n = sizeof(*t) + (t->mask + 1ull) * (sizeof(*t->slots) + sizeof(*t->tuples)) +
-		     slab_bytes(&t->conns) + slab_bytes(&t->ends);
+	uint64_t n = sizeof(*t) + slots_bytes(&t->cookies) +
+		     (t->tuples_mask + 1ull) * sizeof(*t->tuples) + slab_bytes(&t->conns) +
+		     slab_bytes(&t->ends);
 
 	for (unsigned i = 1; i < ROOMS; i++)
 		n += slab_bytes(&t->steps[i]);
@@ -137,20 +121,19 @@ static inline struct conn *at(const struct conntab *t, uint32_t index)
 	return slab_item(&t->conns, index);
 }
 
-/* The slot that holds this cookie, or the empty one where it would go. */
-static inline uint32_t slot_of(const struct conntab *t, uint64_t cookie, uint32_t hash)
+static inline bool has_cookie(const void *owner, uint32_t index, const void *key)
 {
-	uint32_t i = hash & t->mask;
+	return at(owner, index)->cookie == *(const uint64_t *)key;
+}
 
-	while (t->slots[i].index &&
-	       (t->slots[i].hash != hash || at(t, t->slots[i].index)->cookie != cookie))
-		i = (i + 1) & t->mask;
-	return i;
+static inline uint32_t place_of(const struct conntab *t, uint64_t cookie, uint32_t hash)
+{
+	return slots_find(&t->cookies, hash, has_cookie, t, &cookie);
 }
 
 struct conn *conntab_find(struct conntab *t, uint64_t cookie)
 {
-	uint32_t index = t->slots[slot_of(t, cookie, hash_cookie(t, cookie))].index;
+	uint32_t index = t->cookies.at[place_of(t, cookie, hash_cookie(t, cookie))].index;
 
 	return index ? at(t, index) : NULL;
 }
@@ -158,7 +141,7 @@ struct conn *conntab_find(struct conntab *t, uint64_t cookie)
 /* Doubling sends each tuple chain to two chains; the walk keeps their order (newest first). */
 static void split_chains(struct conntab *t, uint32_t *heads, uint32_t new_mask)
 {
-	for (uint32_t bucket = 0; bucket <= t->mask; bucket++) {
+	for (uint32_t bucket = 0; bucket <= t->tuples_mask; bucket++) {
 		uint32_t tail[2] = { 0, 0 }, next;
 
 		for (uint32_t i = t->tuples[bucket]; i; i = next) {
@@ -177,33 +160,18 @@ static void split_chains(struct conntab *t, uint32_t *heads, uint32_t new_mask)
 	}
 }
 
-static bool grow(struct conntab *t)
+/* Without memory for it the chains stay longer than they should, and right. */
+static void grow_tuples(struct conntab *t)
 {
-	uint32_t mask = t->mask * 2 + 1;
-	struct slot *slots = calloc((size_t)mask + 1, sizeof(*slots));
+	uint32_t mask = t->tuples_mask * 2 + 1;
 	uint32_t *heads = calloc((size_t)mask + 1, sizeof(*heads));
 
-	if (!slots || !heads) {
-		free(slots);
-		free(heads);
-		return false;
-	}
-	for (uint32_t i = 0; i <= t->mask; i++) {
-		uint32_t to = t->slots[i].hash & mask;
-
-		if (!t->slots[i].index)
-			continue;
-		while (slots[to].index)
-			to = (to + 1) & mask;
-		slots[to] = t->slots[i];
-	}
+	if (!heads)
+		return;
 	split_chains(t, heads, mask);
-	free(t->slots);
 	free(t->tuples);
-	t->slots = slots;
 	t->tuples = heads;
-	t->mask = mask;
-	return true;
+	t->tuples_mask = mask;
 }
 
 struct conn *conntab_add(struct conntab *t, uint64_t cookie)
@@ -213,22 +181,20 @@ struct conn *conntab_add(struct conntab *t, uint64_t cookie)
 
 	if (!cookie)
 		return NULL;
-	i = slot_of(t, cookie, hash);
-	if (t->slots[i].index)
-		return at(t, t->slots[i].index);
-	if (t->count >= t->capacity)
+	i = place_of(t, cookie, hash);
+	if (t->cookies.at[i].index)
+		return at(t, t->cookies.at[i].index);
+	if (t->cookies.count >= t->capacity || !slots_room(&t->cookies))
 		goto refuse;
-	/* at most three quarters full; without memory to grow, until one slot is left */
-	if (t->count >= t->mask / 4 * 3 && !grow(t) && t->count >= t->mask)
-		goto refuse;
+	if (t->tuples_mask < t->cookies.mask)
+		grow_tuples(t);
 	index = slab_alloc(&t->conns);
 	if (!index)
 		goto refuse;
 	c = at(t, index);
 	memset(c, 0, sizeof(*c));
 	c->cookie = cookie;
-	t->slots[slot_of(t, cookie, hash)] = (struct slot){ .hash = hash, .index = index };
-	t->count++;
+	slots_set(&t->cookies, place_of(t, cookie, hash), hash, index);
 	return c;
 refuse:
 	t->refused++;
@@ -242,24 +208,10 @@ static void tuple_unlink(struct conntab *t, struct conn *c)
 	if (c->tuple_prev)
 		at(t, c->tuple_prev)->tuple_next = c->tuple_next;
 	else
-		t->tuples[c->tuple_hash & t->mask] = c->tuple_next;
+		t->tuples[c->tuple_hash & t->tuples_mask] = c->tuple_next;
 	if (c->tuple_next)
 		at(t, c->tuple_next)->tuple_prev = c->tuple_prev;
 	c->tuple_next = c->tuple_prev = c->tuple_hash = 0;
-}
-
-/* Knuth's algorithm R: move back into the hole whatever may stand there. */
-static void slot_clear(struct conntab *t, uint32_t hole)
-{
-	for (uint32_t i = (hole + 1) & t->mask; t->slots[i].index; i = (i + 1) & t->mask) {
-		uint32_t home = t->slots[i].hash & t->mask;
-
-		if (((i - home) & t->mask) >= ((i - hole) & t->mask)) {
-			t->slots[hole] = t->slots[i];
-			hole = i;
-		}
-	}
-	t->slots[hole] = (struct slot){ 0 };
 }
 
 struct conn_end *conntab_end_make(struct conntab *t, struct conn *c)
@@ -284,9 +236,8 @@ void conntab_del(struct conntab *t, struct conn *c)
 		slab_free(&t->steps[c->steps_room], c->steps_at);
 	if (c->end)
 		slab_free(&t->ends, slab_index(&t->ends, c->end));
-	slot_clear(t, slot_of(t, c->cookie, hash_cookie(t, c->cookie)));
+	slots_clear(&t->cookies, place_of(t, c->cookie, hash_cookie(t, c->cookie)));
 	c->cookie = 0;
-	t->count--;
 	slab_free(&t->conns, index);
 }
 
@@ -322,7 +273,7 @@ void conntab_set_tuple(struct conntab *t, struct conn *c)
 
 	tuple_unlink(t, c);
 	c->tuple_hash = hash_tuple(t, c->local, c->lport, c->peer, c->pport);
-	head = &t->tuples[c->tuple_hash & t->mask];
+	head = &t->tuples[c->tuple_hash & t->tuples_mask];
 	c->tuple_next = *head;
 	if (*head)
 		at(t, *head)->tuple_prev = index;
@@ -333,7 +284,7 @@ struct conn *conntab_find_tuple(struct conntab *t, uint32_t netns, const uint8_t
 				const uint8_t *pa, uint16_t pp, const struct conn *except)
 {
 	uint32_t hash = hash_tuple(t, la, lp, pa, pp);
-	uint32_t i = t->tuples[hash & t->mask];
+	uint32_t i = t->tuples[hash & t->tuples_mask];
 
 	while (i) {
 		struct conn *c = at(t, i);

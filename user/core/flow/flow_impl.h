@@ -19,6 +19,7 @@
 
 #include "flow.h"
 #include "../slab.h"
+#include "../slots.h"
 #include "../wire/wire.h"
 #include "conn.h"
 #include "event.h"
@@ -98,15 +99,11 @@ struct flow {
 	struct flow_end end[2];
 };
 
-struct flow_slot {
-	uint32_t hash, index; /* index 0: empty */
-};
-
 struct flowtab {
 	flow_emit_fn emit;
 	void *ctx;
-	struct flow_slot *slots;
-	uint32_t mask, count, max, numbered;
+	struct slots pairs;
+	uint32_t max, numbered;
 	uint32_t idle_head, idle_tail;
 	uint64_t next_cookie;
 	uint64_t now_ns;

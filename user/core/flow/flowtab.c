@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table of flows: both directions of one pair of endpoints are one entry,
- * found by open addressing over the pair in a fixed order.
+ * found (slots.h) by the pair in a fixed order.
  *
  * Always bounded: a flow whose ends are closed is kept for 2MSL, because its last
  * segments may come again, or until its room is needed; a new flow that finds no
@@ -14,17 +14,8 @@
 
 #include "flow_impl.h"
 
-enum { FIRST_SLOTS = 1024, FLOW_BLOCK = 256 * 1024, FLOWS_MAX = 1 << 24 };
+enum { FLOW_BLOCK = 256 * 1024, FLOWS_MAX = 1 << 24 };
 static const uint64_t KEEP_NS = 60 * FLOW_NS_PER_S; /* what Linux takes for 2MSL */
-
-static inline uint64_t mix(uint64_t x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccd;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53;
-	return x ^ x >> 33;
-}
 
 struct pair {
 	const uint8_t *addr[2];
@@ -48,9 +39,9 @@ static uint32_t hash_of(const struct flowtab *t, const struct pair *p)
 
 	memcpy(a, p->addr[0], sizeof(a));
 	memcpy(b, p->addr[1], sizeof(b));
-	h = mix((uintptr_t)t ^ a[0] ^ ((uint64_t)p->port[0] << 16 | p->port[1])) + a[1];
-	h = mix(h ^ b[0]) + b[1];
-	return (uint32_t)mix(h);
+	h = slots_mix((uintptr_t)t ^ a[0] ^ ((uint64_t)p->port[0] << 16 | p->port[1])) + a[1];
+	h = slots_mix(h ^ b[0]) + b[1];
+	return (uint32_t)slots_mix(h);
 }
 
 static struct flow *at(const struct flowtab *t, uint32_t index)
@@ -58,20 +49,18 @@ static struct flow *at(const struct flowtab *t, uint32_t index)
 	return slab_item(&t->flows, index);
 }
 
-static bool same(const struct flow *f, const struct pair *p)
+static inline bool has_pair(const void *owner, uint32_t index, const void *key)
 {
+	const struct flow *f = at(owner, index);
+	const struct pair *p = key;
+
 	return f->port[0] == p->port[0] && f->port[1] == p->port[1] &&
 	       !memcmp(f->addr[0], p->addr[0], 16) && !memcmp(f->addr[1], p->addr[1], 16);
 }
 
-static uint32_t slot_of(const struct flowtab *t, const struct pair *p, uint32_t hash)
+static uint32_t place_of(const struct flowtab *t, const struct pair *p, uint32_t hash)
 {
-	uint32_t i = hash & t->mask;
-
-	while (t->slots[i].index &&
-	       (t->slots[i].hash != hash || !same(at(t, t->slots[i].index), p)))
-		i = (i + 1) & t->mask;
-	return i;
+	return slots_find(&t->pairs, hash, has_pair, t, p);
 }
 
 struct flowtab *flowtab_new(uint32_t max_flows, flow_emit_fn emit, void *ctx)
@@ -83,10 +72,8 @@ struct flowtab *flowtab_new(uint32_t max_flows, flow_emit_fn emit, void *ctx)
 	t->emit = emit;
 	t->ctx = ctx;
 	t->max = max_flows && max_flows < FLOWS_MAX ? max_flows : FLOWS_MAX;
-	t->mask = FIRST_SLOTS - 1;
 	slab_init(&t->flows, sizeof(struct flow), FLOW_BLOCK);
-	t->slots = calloc(FIRST_SLOTS, sizeof(*t->slots));
-	if (!t->slots) {
+	if (!slots_init(&t->pairs)) {
 		free(t);
 		return NULL;
 	}
@@ -98,44 +85,8 @@ void flowtab_free(struct flowtab *t)
 	if (!t)
 		return;
 	slab_free_all(&t->flows);
-	free(t->slots);
+	slots_free(&t->pairs);
 	free(t);
-}
-
-static bool grow(struct flowtab *t)
-{
-	uint32_t mask = t->mask * 2 + 1;
-	struct flow_slot *slots = calloc((size_t)mask + 1, sizeof(*slots));
-
-	if (!slots)
-		return false;
-	for (uint32_t i = 0; i <= t->mask; i++) {
-		uint32_t to = t->slots[i].hash & mask;
-
-		if (!t->slots[i].index)
-			continue;
-		while (slots[to].index)
-			to = (to + 1) & mask;
-		slots[to] = t->slots[i];
-	}
-	free(t->slots);
-	t->slots = slots;
-	t->mask = mask;
-	return true;
-}
-
-/* Move back into the hole whatever may stand there (Knuth's algorithm R). */
-static void slot_clear(struct flowtab *t, uint32_t hole)
-{
-	for (uint32_t i = (hole + 1) & t->mask; t->slots[i].index; i = (i + 1) & t->mask) {
-		uint32_t home = t->slots[i].hash & t->mask;
-
-		if (((i - home) & t->mask) >= ((i - hole) & t->mask)) {
-			t->slots[hole] = t->slots[i];
-			hole = i;
-		}
-	}
-	t->slots[hole] = (struct flow_slot){0};
 }
 
 /* ---- those that are closed ------------------------------------------------------ */
@@ -174,8 +125,7 @@ static void forget(struct flowtab *t, struct flow *f)
 
 	idle_unlink(t, f);
 	flow_tell_reaped(t, f);
-	slot_clear(t, slot_of(t, &p, f->hash));
-	t->count--;
+	slots_clear(&t->pairs, place_of(t, &p, f->hash));
 	f->number = 0;
 	slab_free(&t->flows, slab_index(&t->flows, f));
 }
@@ -214,11 +164,9 @@ static struct flow *make_flow(struct flowtab *t, const struct pair *p, uint32_t 
 	struct flow *f;
 	uint32_t index;
 
-	if (t->count >= t->max && t->idle_head)
+	if (t->pairs.count >= t->max && t->idle_head)
 		forget(t, at(t, t->idle_head));
-	if (t->count >= t->max)
-		return NULL;
-	if (t->count >= t->mask / 4 * 3 && !grow(t) && t->count >= t->mask)
+	if (t->pairs.count >= t->max || !slots_room(&t->pairs))
 		return NULL;
 	index = slab_alloc(&t->flows);
 	if (!index)
@@ -231,8 +179,7 @@ static struct flow *make_flow(struct flowtab *t, const struct pair *p, uint32_t 
 	}
 	f->self = p->port[0] == p->port[1] && !memcmp(p->addr[0], p->addr[1], 16);
 	f->hash = hash;
-	t->slots[slot_of(t, p, hash)] = (struct flow_slot){.hash = hash, .index = index};
-	t->count++;
+	slots_set(&t->pairs, place_of(t, p, hash), hash, index);
 	begin(t, f);
 	return f;
 }
@@ -241,7 +188,7 @@ struct flow *flow_find(struct flowtab *t, const struct wire_segment *s, bool mak
 {
 	struct pair p = pair_of(s);
 	uint32_t hash = hash_of(t, &p);
-	uint32_t index = t->slots[slot_of(t, &p, hash)].index;
+	uint32_t index = t->pairs.at[place_of(t, &p, hash)].index;
 	struct flow *f = index ? at(t, index) : NULL;
 
 	*side = p.swapped;
@@ -274,5 +221,5 @@ const struct flow_stats *flowtab_stats(const struct flowtab *t)
 
 uint32_t flowtab_count(const struct flowtab *t)
 {
-	return t->count;
+	return t->pairs.count;
 }
