@@ -233,8 +233,12 @@ static void put_whose(const struct stuck_view *v, struct line *l, const struct s
 {
 	const struct proc *who = proc_get(v->text.procs, g->proc);
 
+	if (!who->pid && g->of_host) {
+		text_host(l, g->example.netns, stuck_elsewhere(v->s->p, g->example.netns));
+		return;
+	}
 	if (!who->pid) {
-		line_str(l, g->of_host ? "the host" : "an unknown process");
+		line_str(l, "an unknown process");
 		return;
 	}
 	text_proc(&v->text, l, g->proc);

@@ -84,6 +84,8 @@ void text_time(const struct text *t, struct line *l, uint64_t ts_ns);
 void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end);
 /* curl[812]; "-" when unknown */
 void text_proc(const struct text *t, struct line *l, uint32_t proc);
+/* Who is short of something that no process owns: "the host", or the network namespace (elsewhere). */
+void text_host(struct line *l, uint32_t netns, bool elsewhere);
 /* The local port, an arrow for the role, the peer's endpoint: "40412→10.0.0.7:443", the port
  * ending at column `port_end`. Wide: the local endpoint in full. A listener: its endpoint. */
 void text_ends(const struct text *t, struct line *l, const struct conn *c, int port_end);

@@ -157,6 +157,13 @@ void text_proc(const struct text *t, struct line *l, uint32_t proc)
 	buf_char(l->b, ']');
 }
 
+void text_host(struct line *l, uint32_t netns, bool elsewhere)
+{
+	line_str(l, elsewhere ? "network namespace " : "the host");
+	if (elsewhere)
+		buf_u64(l->b, netns);
+}
+
 /* Names are hostile bytes too, but the resolver made them safe. */
 void text_endpoint(const struct text *t, struct line *l, const uint8_t addr[16], uint16_t port)
 {

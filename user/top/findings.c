@@ -91,8 +91,10 @@ static void put_who(struct top *v, const struct stuck_group *g, int y, const str
 	line_begin(&l, &v->text, &v->b);
 	if (proc_get(v->text.procs, g->proc)->pid)
 		text_proc(&v->text, &l, g->proc);
+	else if (g->of_host)
+		text_host(&l, g->example.netns, stuck_elsewhere(v->s->p, g->example.netns));
 	else
-		line_str(&l, g->of_host ? "the host" : "an unknown process");
+		line_str(&l, "an unknown process");
 	if (!g->of_host || g->example.pport) {
 		bool server = g->example.role == ROLE_SERVER || g->example.role == ROLE_LISTENER;
 

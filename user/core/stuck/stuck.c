@@ -408,7 +408,7 @@ int stuck_collect(struct stuck_report *r, struct pipeline *p, const struct stuck
 
 /* ---- for the sentences ---------------------------------------------------------------------- */
 
-static bool elsewhere(const struct pipeline *p, uint32_t netns)
+bool stuck_elsewhere(const struct pipeline *p, uint32_t netns)
 {
 	uint32_t own = facts_netns_at(pipeline_facts(p), 0);
 
@@ -425,7 +425,7 @@ void stuck_told_group(struct told *t, const struct stuck_group *g, const struct 
 		.fd = g->fd,
 		.count = g->of_host ? 1 : g->count,
 		.spread_peers = g->spread_peers,
-		.other_netns = elsewhere(p, g->example.netns),
+		.other_netns = stuck_elsewhere(p, g->example.netns),
 		.time_wait = g->time_wait,
 	};
 }
@@ -440,6 +440,6 @@ void stuck_told_item(struct told *t, const struct stuck_item *i, const struct co
 		.who = proc_get(pipeline_procs(p), i->proc),
 		.fd = i->fd,
 		.count = 1,
-		.other_netns = elsewhere(p, c->netns),
+		.other_netns = stuck_elsewhere(p, c->netns),
 	};
 }

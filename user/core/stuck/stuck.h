@@ -86,8 +86,9 @@ void stuck_time_wait_conn(const struct stuck_time_wait *t, struct conn *out);
 /* Is the newest segment's time the time when it entered this state? Not where data may have come
  * since, or where a call begins it. */
 bool stuck_tells_entry(unsigned state);
-/* What the sentences are made of. own_netns: where the user's shell is. The second is of one
- * socket, whose conn c is. */
+/* A network namespace that is not the user's own? (ss needs nsenter to speak of it.) */
+bool stuck_elsewhere(const struct pipeline *p, uint32_t netns);
+/* What the sentences are made of. The second is of one socket, whose conn c is. */
 void stuck_told_group(struct told *t, const struct stuck_group *g, const struct pipeline *p);
 void stuck_told_item(struct told *t, const struct stuck_item *i, const struct conn *c,
 		     const struct pipeline *p);
