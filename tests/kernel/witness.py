@@ -10,12 +10,13 @@ withheld; it is asked only then, so that it can hide nothing on a host that with
 import os
 import re
 import subprocess
+import tempfile
 
-TRACEFS = "/sys/kernel/tracing"
 EVENTS = ["sock/inet_sock_set_state", "sock/inet_sk_error_report", "tcp/tcp_retransmit_skb",
           "tcp/tcp_retransmit_synack", "tcp/tcp_receive_reset", "tcp/tcp_send_reset",
           "tcp/tcp_destroy_sock"]
 BUFFER_KB = 8192         # a processor
+OVERRUN = re.compile(rb"\[LOST (\d+) EVENTS\]")
 LINE = re.compile(r"^\s*(?P<comm>.+)-(?P<tid>\d+)\s+\[\d+\]\s+\S+\s+[\d.]+:\s+(?P<event>\w+):"
                   r".*\bsport=(?P<sport>\d+)\s+dport=(?P<dport>\d+)")
 
@@ -34,11 +35,14 @@ class Witness:
     def __init__(self, lo, hi, busy=False):
         """busy: so much happens on the ports that only those threads are followed."""
         self.seen = []   # (tid, comm, event, {port, port})
+        self.overrun = 0
+        self.busy = busy
         self.init = threads_of_init()
-        self.mounted = not os.path.isdir(TRACEFS + "/instances") and subprocess.run(
-            ["mount", "-t", "tracefs", "tracefs", TRACEFS], stderr=subprocess.DEVNULL,
-            check=False).returncode == 0
-        self.home = f"{TRACEFS}/instances/tcptrail-test-{os.getpid()}"
+        # A mount of its own: another's end must not take it away.
+        self.place = tempfile.mkdtemp(prefix="tcptrail-tracefs-")
+        self.mounted = subprocess.run(["mount", "-t", "tracefs", "tracefs", self.place],
+                                      stderr=subprocess.DEVNULL, check=False).returncode == 0
+        self.home = f"{self.place}/instances/tcptrail-test-{os.getpid()}"
         try:
             os.mkdir(self.home)
         except OSError:
@@ -60,25 +64,41 @@ class Witness:
         with open(f"{self.home}/{name}", "w", encoding="ascii") as f:
             f.write(text)
 
+    def poll(self):
+        """Takes what has come, so that the buffer never fills however long one watches. When busy,
+        what happened on top of others is forgotten at once."""
+        if not self.home:
+            return
+        with open(os.open(self.home + "/trace_pipe", os.O_RDONLY | os.O_NONBLOCK), "rb",
+                  buffering=0) as pipe:
+            data = b""
+            while some := pipe.read(1 << 16):   # None: no more for now
+                data += some
+        self.init |= threads_of_init()
+        self.overrun += sum(map(int, OVERRUN.findall(data)))
+        for line in data.decode(errors="replace").splitlines():
+            m = LINE.match(line)
+            if m and (not self.busy or int(m["tid"]) in self.init):
+                self.seen.append((int(m["tid"]), m["comm"].strip(), m["event"],
+                                  {int(m["sport"]), int(m["dport"])}))
+
     def close(self):
         if self.home:
             self.write("tracing_on", "0")
-            self.init |= threads_of_init()
-            with open(self.home + "/trace", encoding="utf-8", errors="replace") as f:
-                for line in f:
-                    m = LINE.match(line)
-                    if m:
-                        self.seen.append((int(m["tid"]), m["comm"].strip(), m["event"],
-                                          {int(m["sport"]), int(m["dport"])}))
+            self.poll()
             os.rmdir(self.home)
             self.home = None
         if self.mounted:
-            subprocess.run(["umount", TRACEFS], stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(["umount", self.place], stderr=subprocess.DEVNULL, check=False)
             self.mounted = False
+        if self.place:
+            os.rmdir(self.place)
+            self.place = None
 
-    def count(self, ports):
-        """How many events of these ports were withheld."""
-        return sum(tid in self.init and bool(pair & set(ports)) for tid, _, _, pair in self.seen)
+    def count(self, ports, only=None):
+        """How many events of these ports were withheld, of all kinds or of one."""
+        return sum(tid in self.init and bool(pair & set(ports)) and only in (None, event)
+                   for tid, _, event, pair in self.seen)
 
     def withheld(self, truth):
         """What happened to this end (or its peer's) on top of pid 1, in words; None: nothing."""
