@@ -132,8 +132,14 @@ def taken(tcptrail, args):
 
 # ---- collectors ------------------------------------------------------------------------------
 
+# What was seen with the collectors themselves (docs/fleet.md), and must not come back.
+
 def check_vector(text):
     c = yaml.safe_load(text)
+    for label in c["sinks"]["loki"]["labels"].values():
+        harness.Tally.true(not label.startswith("{{"), f"Vector 0.57 refuses {label!r}")
+    for name, sink in c["sinks"].items():
+        harness.Tally.equal((name, sink["buffer"]["type"]), (name, "disk"))
     parts = set(c["sources"]) | set(c["transforms"])
     for name, part in {**c["transforms"], **c["sinks"]}.items():
         for source in part["inputs"]:
@@ -146,6 +152,13 @@ def check_vector(text):
 
 def check_otel(text):
     c = yaml.safe_load(text)
+    for part in [c["exporters"][e]["sending_queue"] for e in c["exporters"]] + \
+            list(c["receivers"].values()):
+        harness.Tally.true(part["storage"] in c["service"]["extensions"], f"{part}: in memory")
+    for name, exporter in c["exporters"].items():
+        harness.Tally.equal((name, exporter["retry_on_failure"]["max_elapsed_time"]), (name, 0))
+    for name in c["service"]["extensions"]:
+        harness.Tally.true(name in c["extensions"], f"no extension {name}")
     for name, pipeline in c["service"]["pipelines"].items():
         for kind in ("receivers", "processors", "exporters"):
             for part in pipeline[kind]:
@@ -157,6 +170,10 @@ def check_fluent(text):
     tags = {i["tag"] for i in c["pipeline"]["inputs"]}
     for part in c["pipeline"]["filters"] + c["pipeline"]["outputs"]:
         harness.Tally.true(part["match"] in tags, f"{part['name']}: no tag {part['match']}")
+    for out in c["pipeline"]["outputs"]:
+        harness.Tally.equal((out["name"], out.get("retry_limit")), (out["name"], "no_limits"))
+        harness.Tally.true("=$" not in out.get("labels", "").replace("${", ""),
+                           "a field that is made a label leaves the line")
     parsers = re.findall(r"^\s*Name\s+(\w+)", read("fluent-bit-parsers.conf"), re.M)
     for i in c["pipeline"]["inputs"]:
         harness.Tally.true(i["parser"] in parsers, f"no parser {i['parser']}")
