@@ -155,6 +155,32 @@ def clickhouse(schema):
     return CLICKHOUSE + ",\n".join(rows) + "\n" + CLICKHOUSE_TAIL
 
 
+# ---- DuckDB ----------------------------------------------------------------------------------
+
+DUCKDB = f"""-- SPDX-License-Identifier: Apache-2.0
+-- tcptrail's records as a DuckDB table, clickhouse.sql's columns; {MADE}.
+--   duckdb t.db <duckdb.sql
+--   jq -c -f flatten.jq records.ndjson >rows.ndjson
+--   duckdb t.db "INSERT INTO tcptrail BY NAME FROM read_json('rows.ndjson', sample_size=-1)"
+CREATE TABLE IF NOT EXISTS tcptrail (
+    host_name VARCHAR, -- a collector adds it
+"""
+
+
+def duckdb_type(kind, field):
+    if kind == "array" and walk.array_of(field) == "string":
+        return "VARCHAR[]"
+    if field.node.get("x-ref") == "time":
+        return "TIMESTAMP"
+    return {"integer": "UBIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}.get(kind, "VARCHAR")
+
+
+def duckdb(schema):
+    rows = [f"    {walk.column(name)} {duckdb_type(kind, field)}"
+            for name, (kind, _, field) in walk.leaves(schema).items()]
+    return DUCKDB + ",\n".join(rows) + "\n);\n"
+
+
 # ---- Elasticsearch ---------------------------------------------------------------------------
 
 def elastic_type(field):
@@ -233,6 +259,7 @@ def vector_yaml(schema):
 FILES = {
     "docs/json.md": json_md,
     "packaging/fleet/clickhouse.sql": clickhouse,
+    "packaging/fleet/duckdb.sql": duckdb,
     "packaging/fleet/elasticsearch-template.json": elasticsearch,
     "packaging/fleet/flatten.jq": flatten_jq,
     "packaging/fleet/vector.yaml": vector_yaml,

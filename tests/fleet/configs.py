@@ -2,6 +2,8 @@
 """The files of packaging/fleet/: each read by its own program where it is installed, by a real
 YAML parser, and by what can be asked of it here: that every part it names is there, and that
 the tcptrail of today takes the arguments that it gives."""
+import datetime
+import json
 import os
 import re
 import shutil
@@ -9,7 +11,9 @@ import subprocess
 
 import yaml
 
+import engines
 import harness
+import recipes
 
 FLEET = "packaging/fleet/"
 
@@ -150,6 +154,59 @@ def check_vector(text):
     harness.Tally.equal(sorted("_".join(v) for v in vrl), sorted(jq))
 
 
+def same_value(got, want):
+    """Lists of objects and free names are JSON text, with their members in any order."""
+    if isinstance(want, str) and want[:1] in "[{":
+        return json.loads(got) == json.loads(want)
+    return got == want
+
+
+def check_vrl(t, engine, ground):
+    """The two programs in Vector's own compiler and interpreter, on every record."""
+    transforms = yaml.safe_load(read("vector.yaml"))["transforms"]
+
+    def put_through():
+        rows = recipes.flatten(ground.path)
+        for record, row in zip(ground.records, rows, strict=True):
+            event = {"message": json.dumps(record), "host": "host-1", "source_type": "file"}
+            whole = engine.ask({"program": transforms["records"]["source"], "event": event})
+            harness.Tally.equal(whole, dict(record, host={"name": "host-1"},
+                                            timestamp=whole["timestamp"]))
+            harness.Tally.equal(*(datetime.datetime.fromisoformat(x) for x in (
+                whole["timestamp"], record["@timestamp"])))
+            flat = engine.ask({"program": transforms["rows"]["source"], "event": whole})
+            harness.Tally.equal(sorted(flat), sorted({*row, "host_name"}))
+            for name, want in dict(row, host_name="host-1").items():
+                harness.Tally.true(same_value(flat[name], want), f"{name}: {flat[name]!r}")
+    for name, part in transforms.items():
+        t.check(f"vector.yaml: VRL's compiler ({engine.version}) has nothing to say of {name}",
+                lambda p=part: harness.Tally.equal(engine.ask({"program": p["source"]}),
+                                                   {"errors": [], "warnings": []}))
+    t.check("... and every record comes out whole, and as the row that flatten.jq makes",
+            put_through)
+    t.check("... and a line that is no record is an error, which drop_on_error drops",
+            lambda: refused(lambda: engine.ask({"program": transforms["records"]["source"],
+                                                "event": {"message": "{", "host": "h"}})))
+
+
+def refused(work):
+    try:
+        work()
+    except AssertionError:
+        return
+    raise AssertionError("it was taken")
+
+
+def check_podmonitor(t, engine, doc):
+    t.check(f"the PodMonitor in its own definition ({engine.version})",
+            lambda: engine.ask(doc))
+    endpoint, = doc["spec"]["podMetricsEndpoints"]
+    for wrong in ({"scheme": "ftp"}, {"port": 29293}, {"relabelings": {}}, {"interval": 60}):
+        broken = dict(doc, spec=dict(doc["spec"], podMetricsEndpoints=[dict(endpoint, **wrong)]))
+        t.check(f"... and one with {wrong} is refused",
+                lambda b=broken: refused(lambda: engine.ask(b)))
+
+
 def check_otel(text):
     c = yaml.safe_load(text)
     for part in [c["exporters"][e]["sending_queue"] for e in c["exporters"]] + \
@@ -202,6 +259,7 @@ def check(t, ground):
     own(t, "otelcol-contrib", "otel-collector.yaml", "validate", "--config")
     t.check("vector.yaml: its parts are there, its rows as flatten.jq's",
             lambda: check_vector(read("vector.yaml")))
+    engines.use(t, "vector.yaml in VRL", "vrl", lambda engine: check_vrl(t, engine, ground))
     t.check("fluent-bit.yaml: its parts are there", lambda: check_fluent(read("fluent-bit.yaml")))
     t.check("otel-collector.yaml: its parts are there",
             lambda: check_otel(read("otel-collector.yaml")))
@@ -215,7 +273,8 @@ def check(t, ground):
     except ImportError:
         t.skip("kubernetes.yaml in the Kubernetes API's own models",
                "python3-kubernetes is not installed")
-    t.skip("the PodMonitor in its own definition", "prometheus-operator is not in Debian 12")
+    engines.use(t, "the PodMonitor in its own definition", "podmonitor", lambda engine:
+                check_podmonitor(t, engine, next(d for d in docs if d["kind"] == "PodMonitor")))
     for c in docs[2]["spec"]["template"]["spec"]["containers"]:
         t.check(f"kubernetes.yaml: tcptrail takes {' '.join(c['args'])}",
                 lambda c=c: taken(ground.tcptrail, c["args"]))

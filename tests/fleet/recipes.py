@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipes of docs/recipes.md, run: jq on the records, SQL on the rows made of them.
 
-Three engines that know nothing of each other (jq, SQLite, ClickHouse where it is there;
-DuckDB too) must give the rows that the few lines of Python here work out.
+Engines that know nothing of each other (jq, SQLite, DuckDB, ClickHouse where it is there)
+must give the rows that the few lines of Python here work out.
 """
 import json
 import os
@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 from collections import defaultdict
 
+import engines
 import harness
 
 RECIPE = re.compile(r"^```(jq|sql) (\w+)\n(.*?)^```", re.M | re.S)
@@ -144,10 +145,20 @@ def sqlite(rows):
     return lambda sql: [list(r) for r in db.execute(sql)]
 
 
-def duckdb(rows, folder):
-    flat, base = os.path.join(folder, "rows.ndjson"), os.path.join(folder, "rows.db")
+def duckdb(rows, folder, ask):
+    """The table of duckdb.sql, filled as docs/recipes.md does it; `ask` is a DuckDB."""
+    flat = os.path.join(folder, "rows.ndjson")
     with open(flat, "w", encoding="utf-8") as f:
         f.writelines(json.dumps(r) + "\n" for r in rows)
+    with open(harness.path("docs/recipes.md"), encoding="utf-8") as f:
+        fill, = re.findall(r'^duckdb t\.db "(INSERT .*)"$', f.read(), re.M)
+    with open(harness.path("packaging/fleet/duckdb.sql"), encoding="utf-8") as f:
+        ask(f.read())
+    ask(fill.replace("'rows.ndjson'", f"'{flat}'"))
+
+
+def duckdb_program(folder):
+    base = os.path.join(folder, "rows.db")
 
     def ask(sql):
         done = subprocess.run(["duckdb", "-csv", "-noheader", "-separator", "\t", base, "-c", sql],
@@ -155,8 +166,6 @@ def duckdb(rows, folder):
         if done.returncode:
             raise AssertionError(done.stderr.strip())
         return [line.split("\t") for line in done.stdout.splitlines()]
-
-    ask(f"CREATE TABLE tcptrail AS SELECT * FROM read_json_auto('{flat}', sample_size=-1)")
     return ask
 
 
@@ -168,6 +177,22 @@ def plain(rows):
     return [[word(x) for x in row] for row in rows]
 
 
+def check_sql(t, engine, ask, found, want):
+    for name in want:
+        t.check(f"{name}: {engine}", lambda n=name: t.equal(
+            plain(ask(found[n]["sql"])), plain(want[n])))
+
+
+def check_duckdb(t, ask, rows, folder, found, want):
+    t.check("DuckDB takes duckdb.sql, and the rows as docs/recipes.md puts them in", lambda: (
+        duckdb(rows, folder, ask),
+        t.equal(plain(ask("SELECT count(*), sum(event_sequence), count(tcp_handshake_kind) "
+                          "FROM tcptrail")),
+                [[str(len(rows)), str(sum(r["event_sequence"] for r in rows)),
+                  str(sum("tcp_handshake_kind" in r for r in rows))]])))
+    check_sql(t, "DuckDB", ask, found, want)
+
+
 def check(t, folder, records, path, clickhouse):
     found, want = recipes(), expected(records)
     t.check(f"{ENOUGH} questions, each in jq and SQL", lambda: t.equal(
@@ -176,17 +201,15 @@ def check(t, folder, records, path, clickhouse):
     unknown = {c for r in rows for c in r} - set(columns())
     t.check("flatten.jq makes no column that clickhouse.sql has not",
             lambda: t.equal(sorted(unknown), []))
-    engines = {"SQLite": sqlite(rows)}
-    if clickhouse:
-        engines["ClickHouse"] = clickhouse.ask
-    if shutil.which("duckdb"):
-        engines["DuckDB"] = duckdb(rows, folder)
-    else:
-        t.skip("the SQL recipes in DuckDB", "duckdb is not in Debian 12 and not installed")
     for name in want:
         t.check(f"{name}: something to say", lambda n=name: t.true(want[n], "no rows"))
         t.check(f"{name}: jq", lambda n=name: t.equal(
             plain(jq(found[n]["jq"], path)), plain(want[n])))
-        for engine, ask in engines.items():
-            t.check(f"{name}: {engine}", lambda n=name, a=ask: t.equal(
-                plain(a(found[n]["sql"])), plain(want[n])))
+    check_sql(t, "SQLite", sqlite(rows), found, want)
+    if clickhouse:
+        check_sql(t, "ClickHouse", clickhouse.ask, found, want)
+    if shutil.which("duckdb"):
+        check_duckdb(t, duckdb_program(folder), rows, folder, found, want)
+    else:
+        engines.use(t, "duckdb.sql and the SQL recipes in DuckDB", "duckdb", lambda engine:
+                    check_duckdb(t, engine.ask, rows, folder, found, want))
