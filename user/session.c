@@ -90,7 +90,21 @@ static const struct filter *run_filter(const struct run *r)
 /* Does (or did, when it was recorded) the kernel leave out what the filter does not want? */
 static bool kernel_filters(const struct run *r)
 {
-	return !r->o->nfrom || r->s.source->replay->filtered;
+	return r->o->filter && (!r->o->nfrom || r->s.source->replay->filtered);
+}
+
+/* A view that asks the FILTER itself looks from a socket at its peer, its listener and its holders:
+ * for it the kernel leaves out only what no such look needs. */
+static void run_kernel_filter(struct run *r)
+{
+	struct kernel_filter *k = &r->kernel;
+
+	filter_kernel_part(r->o->filter, k);
+	if (!r->view->own_filter)
+		return;
+	k->pid = 0;
+	k->cgroup_path = NULL;
+	k->nlocal = k->npeer = 0;
 }
 
 static int run_open_view(struct run *r)
@@ -101,7 +115,7 @@ static int run_open_view(struct run *r)
 		.emit_open = r->o->open || r->view->open_conns,
 		.want_steps = r->view->steps,
 		.filter = run_filter(r),
-		.kernel_filter = run_filter(r) && kernel_filters(r) ? &r->kernel : NULL,
+		.kernel_filter = kernel_filters(r) ? &r->kernel : NULL,
 	};
 
 	if (run_forward(r))
@@ -134,7 +148,7 @@ static int run_open_source(struct run *r, char *msg, size_t msg_len)
 		.destroy = r->view->destroy,
 		.meter = o->verbose,
 		.verbose = o->verbose,
-		.filter = run_filter(r) ? &r->kernel : NULL,
+		.filter = r->o->filter ? &r->kernel : NULL,
 	};
 
 	return source_live_open(&r->s.source, &cfg, msg, msg_len);
@@ -148,7 +162,7 @@ static int run_open_recorder(struct run *r, char *msg, size_t msg_len)
 		.path = o->record,
 		.command = o->command->name,
 		.no_hostname = o->no_hostname,
-		.filtered = run_filter(r) != NULL,
+		.filtered = r->o->filter != NULL,
 		.rotate_bytes = o->rotate_bytes,
 		.rotate_ns = (uint64_t)(o->rotate_s * 1e9),
 		.keep = (unsigned)o->keep,
@@ -165,7 +179,7 @@ static int run_open(struct run *r, char *msg, size_t msg_len)
 	int err;
 
 	r->s.o = r->o;
-	filter_kernel_part(r->o->filter, &r->kernel);
+	run_kernel_filter(r);
 	err = r->o->nfrom ? replay_open(r, msg, msg_len) : run_open_recorder(r, msg, msg_len);
 	if (!err)
 		err = run_open_view(r);

@@ -170,6 +170,7 @@ check "states --interval 0.5: live and again" same json states --interval 0.5 -d
 check "stuck: live and again" same json stuck --all
 check "stuck -d: live and again" same json stuck --all -d 2
 check "stuck --watch: live and again" same json stuck --all --watch -d 3
+check "stuck --watch -P: live and again" same json stuck --all --watch -d 3 -P "$port"
 check "stuck as csv: live and again" same csv stuck --all
 check "record, read by every view" a_recording
 check "read without privileges" without_privilege
