@@ -96,6 +96,30 @@ static void texts_are_bounded(void **state)
 	stacks_free(s);
 }
 
+/* What a recording's next file begins with. */
+static void all_can_be_told_again(void **state)
+{
+	struct stacks *s = stacks_new();
+	uint32_t cursor = 0;
+	uint64_t id = 0, seen = 0;
+	const char *text;
+
+	assert_null(stacks_next(s, &cursor, &id));
+	assert_false(stacks_id(s, 5, &id));
+	assert_int_equal(stacks_tell(s, 1, "a"), 0);
+	assert_int_equal(stacks_tell(s, 2, "b"), 0);
+	assert_int_equal(stacks_tell(s, 3, "c"), 0);
+	assert_int_equal(stacks_set(s, 5, 2), 0);
+	assert_true(stacks_id(s, 5, &id));
+	assert_int_equal(id, 2);
+	for (cursor = 0; (text = stacks_next(s, &cursor, &id)); seen |= 1u << id)
+		assert_int_equal(*text, 'a' + id - 1);
+	assert_int_equal(seen, 1 << 1 | 1 << 2 | 1 << 3);
+	stacks_forget(s, 5);
+	assert_false(stacks_id(s, 5, &id));
+	stacks_free(s);
+}
+
 static void want(const char **at, uint64_t offset, const char *module, const char *function)
 {
 	struct stack_frame f;
@@ -134,6 +158,7 @@ int main(void)
 		cmocka_unit_test(the_same_text_is_the_same_pointer),
 		cmocka_unit_test(sockets_come_and_go),
 		cmocka_unit_test(texts_are_bounded),
+		cmocka_unit_test(all_can_be_told_again),
 		cmocka_unit_test(frames_are_lines),
 	};
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two tables: texts by their number, with how many sockets name each, and for each
- * socket which text. Both by open addressing; removing moves what follows back, so
- * that no slot is ever dead.
+ * socket which text.
  *
  * Always: a text that is named stays where it is. Never: a text is changed.
  */
@@ -10,204 +9,234 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "slab.h"
+#include "slots.h"
 #include "stack.h"
 
-enum { TEXT_SLOTS = STACKS * 2, FIRST_SLOTS = 256 };
+enum { TEXT_BLOCK = 16 * 1024, SOCKET_BLOCK = 64 * 1024 };
 
 struct stack_text {
 	uint64_t id;
+	char *text; /* NULL: free */
 	uint32_t refs;
-	char text[];
 };
 
-struct stack_slot {
-	uint64_t cookie;       /* 0: free */
-	struct stack_text *text;
+struct stack_socket {
+	uint64_t cookie;
+	uint32_t text;
 };
 
 struct stacks {
-	struct stack_text **texts; /* TEXT_SLOTS; NULL until the first is told */
-	uint32_t ntexts;
-	struct stack_slot *slots;
-	uint32_t nslots, used;
+	struct slots ids, cookies;
+	struct slab texts, sockets;
 };
-
-static uint32_t place(uint64_t key, uint32_t slots)
-{
-	return (uint32_t)(key * 0x9e3779b97f4a7c15ULL >> 32) & (slots - 1);
-}
-
-/* May what stands at `at` and belongs at `home` move back to `hole`? */
-static bool may_move(uint32_t hole, uint32_t at, uint32_t home, uint32_t slots)
-{
-	return ((at - home) & (slots - 1)) >= ((at - hole) & (slots - 1));
-}
 
 struct stacks *stacks_new(void)
 {
-	return calloc(1, sizeof(struct stacks));
+	struct stacks *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	slab_init(&s->texts, sizeof(struct stack_text), TEXT_BLOCK);
+	slab_init(&s->sockets, sizeof(struct stack_socket), SOCKET_BLOCK);
+	if (!slots_init(&s->ids) || !slots_init(&s->cookies)) {
+		stacks_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static struct stack_text *text_at(const struct stacks *s, uint32_t index)
+{
+	return slab_item(&s->texts, index);
+}
+
+/* The first one at or after this index; 0: there is none. */
+static uint32_t text_from(const struct stacks *s, uint32_t index)
+{
+	while ((index = slab_next(&s->texts, index)) && !text_at(s, index)->text)
+		index++;
+	return index;
 }
 
 void stacks_free(struct stacks *s)
 {
 	if (!s)
 		return;
-	for (uint32_t i = 0; s->texts && i < TEXT_SLOTS; i++)
-		free(s->texts[i]);
-	free(s->texts);
-	free(s->slots);
+	for (uint32_t i = 0; (i = text_from(s, i + 1));)
+		free(text_at(s, i)->text);
+	slab_free_all(&s->texts);
+	slab_free_all(&s->sockets);
+	slots_free(&s->ids);
+	slots_free(&s->cookies);
 	free(s);
+}
+
+/* Numbers and cookies may come from a hostile file. */
+static uint32_t hash_of(const struct stacks *s, uint64_t key)
+{
+	return (uint32_t)slots_mix(key ^ slots_mix((uintptr_t)s));
 }
 
 /* ---- texts ------------------------------------------------------------------------ */
 
-/* The slot of this number, or the free one where it belongs. */
-static uint32_t text_slot(const struct stacks *s, uint64_t id)
+static inline bool has_id(const void *owner, uint32_t index, const void *key)
 {
-	uint32_t i = place(id, TEXT_SLOTS);
-
-	while (s->texts[i] && s->texts[i]->id != id)
-		i = (i + 1) & (TEXT_SLOTS - 1);
-	return i;
+	return text_at(owner, index)->id == *(const uint64_t *)key;
 }
 
-static void text_remove(struct stacks *s, uint32_t hole)
+static uint32_t text_place(const struct stacks *s, uint64_t id)
 {
-	free(s->texts[hole]);
-	s->texts[hole] = NULL;
-	s->ntexts--;
-	for (uint32_t i = (hole + 1) & (TEXT_SLOTS - 1); s->texts[i];
-	     i = (i + 1) & (TEXT_SLOTS - 1)) {
-		if (!may_move(hole, i, place(s->texts[i]->id, TEXT_SLOTS), TEXT_SLOTS))
-			continue;
-		s->texts[hole] = s->texts[i];
-		s->texts[i] = NULL;
-		hole = i;
-	}
+	return slots_find(&s->ids, hash_of(s, id), has_id, s, &id);
 }
 
-/* A slot is looked at again when another has moved into it. */
 static void forget_unnamed(struct stacks *s)
 {
-	for (uint32_t i = 0; i < TEXT_SLOTS; i++)
-		while (s->texts[i] && !s->texts[i]->refs)
-			text_remove(s, i);
+	for (uint32_t i = 0; (i = text_from(s, i + 1));) {
+		struct stack_text *t = text_at(s, i);
+
+		if (t->refs)
+			continue;
+		slots_clear(&s->ids, text_place(s, t->id));
+		free(t->text);
+		t->text = NULL;
+		slab_free(&s->texts, i);
+	}
 }
 
 bool stacks_known(const struct stacks *s, uint64_t id)
 {
-	return s->texts && s->texts[text_slot(s, id)];
+	return s->ids.at[text_place(s, id)].index;
+}
+
+static int text_add(struct stacks *s, uint64_t id, const char *text, size_t len)
+{
+	uint32_t index = slots_room(&s->ids) ? slab_alloc(&s->texts) : 0;
+	struct stack_text *t;
+
+	if (!index)
+		return -ENOMEM;
+	t = text_at(s, index);
+	*t = (struct stack_text){.id = id, .text = malloc(len + 1)};
+	if (!t->text) {
+		slab_free(&s->texts, index);
+		return -ENOMEM;
+	}
+	memcpy(t->text, text, len + 1);
+	slots_set(&s->ids, text_place(s, id), hash_of(s, id), index);
+	return 0;
 }
 
 int stacks_tell(struct stacks *s, uint64_t id, const char *text)
 {
 	size_t len = strnlen(text, STACK_TEXT);
-	struct stack_text *t;
 
 	if (len == STACK_TEXT)
 		return -E2BIG;
-	if (!s->texts)
-		s->texts = calloc(TEXT_SLOTS, sizeof(struct stack_text *));
-	if (!s->texts)
-		return -ENOMEM;
-	if (s->texts[text_slot(s, id)])
+	if (stacks_known(s, id))
 		return 0;
-	if (s->ntexts == STACKS)
+	if (s->ids.count == STACKS)
 		forget_unnamed(s);
-	if (s->ntexts == STACKS)
-		return -ENOSPC;
-	t = malloc(sizeof(*t) + len + 1);
-	if (!t)
-		return -ENOMEM;
-	t->id = id;
-	t->refs = 0;
-	memcpy(t->text, text, len + 1);
-	s->texts[text_slot(s, id)] = t;
-	s->ntexts++;
-	return 0;
+	return s->ids.count == STACKS ? -ENOSPC : text_add(s, id, text, len);
+}
+
+const char *stacks_next(const struct stacks *s, uint32_t *cursor, uint64_t *id)
+{
+	uint32_t index = text_from(s, *cursor + 1);
+
+	if (!index)
+		return NULL;
+	*cursor = index;
+	*id = text_at(s, index)->id;
+	return text_at(s, index)->text;
 }
 
 /* ---- sockets ----------------------------------------------------------------------- */
 
-static uint32_t socket_slot(const struct stack_slot *slots, uint32_t nslots, uint64_t cookie)
+static struct stack_socket *socket_at(const struct stacks *s, uint32_t index)
 {
-	uint32_t i = place(cookie, nslots);
-
-	while (slots[i].cookie && slots[i].cookie != cookie)
-		i = (i + 1) & (nslots - 1);
-	return i;
+	return slab_item(&s->sockets, index);
 }
 
-static int grow(struct stacks *s)
+static inline bool has_cookie(const void *owner, uint32_t index, const void *key)
 {
-	uint32_t n = s->nslots ? s->nslots * 2 : FIRST_SLOTS;
-	struct stack_slot *slots;
+	return socket_at(owner, index)->cookie == *(const uint64_t *)key;
+}
 
-	if (s->used * 2 < s->nslots)
-		return 0;
-	slots = n ? calloc(n, sizeof(*slots)) : NULL;
-	if (!slots)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < s->nslots; i++)
-		if (s->slots[i].cookie)
-			slots[socket_slot(slots, n, s->slots[i].cookie)] = s->slots[i];
-	free(s->slots);
-	s->slots = slots;
-	s->nslots = n;
-	return 0;
+static uint32_t socket_place(const struct stacks *s, uint64_t cookie)
+{
+	return slots_find(&s->cookies, hash_of(s, cookie), has_cookie, s, &cookie);
+}
+
+/* NULL: no memory. Made without a text. */
+static struct stack_socket *socket_make(struct stacks *s, uint64_t cookie)
+{
+	uint32_t index = slots_room(&s->cookies) ? slab_alloc(&s->sockets) : 0;
+
+	if (!index)
+		return NULL;
+	slots_set(&s->cookies, socket_place(s, cookie), hash_of(s, cookie), index);
+	*socket_at(s, index) = (struct stack_socket){.cookie = cookie};
+	return socket_at(s, index);
 }
 
 int stacks_set(struct stacks *s, uint64_t cookie, uint64_t id)
 {
-	struct stack_text *t = s->texts ? s->texts[text_slot(s, id)] : NULL;
-	struct stack_slot *slot;
-	int err;
+	uint32_t text = s->ids.at[text_place(s, id)].index, index;
+	struct stack_socket *k;
 
-	if (!t || !cookie)
+	if (!text || !cookie)
 		return -ENOENT;
-	err = grow(s);
-	if (err)
-		return err;
-	slot = &s->slots[socket_slot(s->slots, s->nslots, cookie)];
-	if (slot->cookie)
-		slot->text->refs--;
-	else
-		s->used++;
-	slot->cookie = cookie;
-	slot->text = t;
-	t->refs++;
+	index = s->cookies.at[socket_place(s, cookie)].index;
+	k = index ? socket_at(s, index) : socket_make(s, cookie);
+	if (!k)
+		return -ENOMEM;
+	if (k->text)
+		text_at(s, k->text)->refs--;
+	k->text = text;
+	text_at(s, text)->refs++;
 	return 0;
 }
 
 void stacks_forget(struct stacks *s, uint64_t cookie)
 {
-	uint32_t hole, last = s->nslots - 1;
+	uint32_t place, index;
 
-	if (!s->used || !cookie)
+	if (!s->cookies.count || !cookie)
 		return;
-	hole = socket_slot(s->slots, s->nslots, cookie);
-	if (!s->slots[hole].cookie)
+	place = socket_place(s, cookie);
+	index = s->cookies.at[place].index;
+	if (!index)
 		return;
-	s->slots[hole].text->refs--;
-	s->slots[hole].cookie = 0;
-	s->used--;
-	for (uint32_t i = (hole + 1) & last; s->slots[i].cookie; i = (i + 1) & last) {
-		if (!may_move(hole, i, place(s->slots[i].cookie, s->nslots), s->nslots))
-			continue;
-		s->slots[hole] = s->slots[i];
-		s->slots[i].cookie = 0;
-		hole = i;
-	}
+	text_at(s, socket_at(s, index)->text)->refs--;
+	slots_clear(&s->cookies, place);
+	slab_free(&s->sockets, index);
+}
+
+static const struct stack_text *text_of(const struct stacks *s, uint64_t cookie)
+{
+	uint32_t index;
+
+	if (!s->cookies.count || !cookie)
+		return NULL;
+	index = s->cookies.at[socket_place(s, cookie)].index;
+	return index ? text_at(s, socket_at(s, index)->text) : NULL;
 }
 
 const char *stacks_of(const struct stacks *s, uint64_t cookie)
 {
-	const struct stack_slot *slot;
+	const struct stack_text *t = text_of(s, cookie);
 
-	if (!s->used || !cookie)
-		return NULL;
-	slot = &s->slots[socket_slot(s->slots, s->nslots, cookie)];
-	return slot->cookie ? slot->text->text : NULL;
+	return t ? t->text : NULL;
+}
+
+bool stacks_id(const struct stacks *s, uint64_t cookie, uint64_t *id)
+{
+	const struct stack_text *t = text_of(s, cookie);
+
+	if (t)
+		*id = t->id;
+	return t;
 }
 
 /* ---- frames ------------------------------------------------------------------------ */

@@ -29,6 +29,10 @@ int stacks_set(struct stacks *s, uint64_t cookie, uint64_t id);
 void stacks_forget(struct stacks *s, uint64_t cookie);
 /* NULL: none. The same text is the same pointer. */
 const char *stacks_of(const struct stacks *s, uint64_t cookie);
+/* Its number. false: none. */
+bool stacks_id(const struct stacks *s, uint64_t cookie, uint64_t *id);
+/* Walk all texts: start with *cursor 0; NULL at the end. */
+const char *stacks_next(const struct stacks *s, uint32_t *cursor, uint64_t *id);
 
 /* One call. Words are not terminated and may be hostile; NULL where not known. */
 struct stack_frame {
