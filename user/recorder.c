@@ -117,12 +117,7 @@ static void on_cgroup(void *arg, uint64_t id, const char *path)
 
 static void on_stack(void *arg, uint64_t id, const char *text)
 {
-	struct recorder *r = arg;
-
-	if (r->stacks.len < RECORDER_STACKS_BYTES)
-		record_put(&r->stacks, REC_STACK, &id, sizeof(id), text,
-			   (uint32_t)strlen(text) + 1);
-	put(r, REC_STACK, &id, sizeof(id), text);
+	put(arg, REC_STACK, &id, sizeof(id), text);
 }
 
 static void on_asked(void *arg, uint64_t cookie)
@@ -214,6 +209,26 @@ static int64_t clock_offset(void)
 	return (real.tv_sec - mono.tv_sec) * 1000000000LL + real.tv_nsec - mono.tv_nsec;
 }
 
+/* In frames of their own: they may be more than one can hold. */
+static void put_stacks(struct recorder *r)
+{
+	struct buf plain = {0};
+	uint32_t cursor = 0;
+	const char *text;
+	uint64_t id;
+
+	while ((text = pipeline_next_stack(r->p, &cursor, &id))) {
+		record_put(&plain, REC_STACK, &id, sizeof(id), text, (uint32_t)strlen(text) + 1);
+		if (plain.len < RECORDING_PLAIN)
+			continue;
+		put_frame(r, &plain, 1, false);
+		plain.len = 0;
+	}
+	if (plain.len)
+		put_frame(r, &plain, 1, false);
+	buf_free(&plain);
+}
+
 /* Head, preamble and what was told since: a file can be read alone. */
 static void begin_file(struct recorder *r)
 {
@@ -228,13 +243,12 @@ static void begin_file(struct recorder *r)
 	if (r->clock.kind)
 		record_put(&plain, REC_EVENT, &r->clock, sizeof(r->clock), NULL, 0);
 	buf_put(&plain, r->cgroups.data, r->cgroups.len);
-	buf_put(&plain, r->stacks.data, r->stacks.len);
 	put_frame(r, &plain, 1, false);
+	put_stacks(r);
 	buf_free(&bytes);
 	buf_free(&plain);
 	r->file.began_ns = r->now_ns;
 	r->files++;
-	r->began = true;
 }
 
 void recorder_begin(struct recorder *r, const struct source *src, struct pipeline *p,
@@ -248,6 +262,7 @@ void recorder_begin(struct recorder *r, const struct source *src, struct pipelin
 			 (r->cfg.filtered ? BEGIN_FILTERED : 0),
 	};
 
+	r->p = p;
 	r->now_ns = started_ns;
 	put_meta(r);
 	put_hooks(r, src);
@@ -281,10 +296,12 @@ static void rotate_if_due(struct recorder *r)
 	close_frame(r);
 	put_closed(r, 1);
 	err = recorder_file_rotate(&r->file, cfg->keep);
-	if (err)
+	if (err) {
 		recorder_fail(r, err);
-	else
-		begin_file(r);
+		return;
+	}
+	begin_file(r);
+	r->rotated = true;
 }
 
 void recorder_round(struct recorder *r, uint64_t now_ns)
@@ -396,18 +413,17 @@ void recorder_close(struct recorder *r)
 	zframe_free(r->z);
 	buf_free(&r->preamble);
 	buf_free(&r->cgroups);
-	buf_free(&r->stacks);
 	buf_free(&r->plain);
 	buf_free(&r->packed);
 	free(r);
 }
 
-bool recorder_began(struct recorder *r)
+bool recorder_rotated(struct recorder *r)
 {
-	bool began = r->began;
+	bool rotated = r->rotated;
 
-	r->began = false;
-	return began;
+	r->rotated = false;
+	return rotated;
 }
 
 int recorder_error(const struct recorder *r)

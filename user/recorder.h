@@ -43,8 +43,8 @@ void recorder_finish(struct recorder *r, uint64_t now_ns);
 /* Flight recorder: writes what it has to the file. 0 or -errno, told on stderr either way. */
 int recorder_keep(struct recorder *r, uint64_t now_ns, const char *why);
 
-/* A file has begun since this was last asked: a snapshot would make it whole by itself. */
-bool recorder_began(struct recorder *r);
+/* A next file has begun since this was last asked: it knows no socket before a snapshot. */
+bool recorder_rotated(struct recorder *r);
 /* Sticky: the file cannot be written. */
 int recorder_error(const struct recorder *r);
 /* One line on stderr: what was written. */

@@ -16,7 +16,6 @@ enum {
 	RECORDER_FRAMES = 16384,           /* of the flight recorder's ring */
 	RECORDER_RING_BYTES = 256 << 20,
 	RECORDER_CGROUPS_BYTES = 1 << 20,  /* of paths that are told again in each file */
-	RECORDER_STACKS_BYTES = 2 << 20,   /* ... and of stacks */
 };
 
 /* Where frames go (recorder_file.c). */
@@ -38,11 +37,11 @@ struct kept_frame {
 
 struct recorder {
 	struct recorder_config cfg;
+	const struct pipeline *p; /* that it taps */
 	struct recorder_file file;
 	struct zframe *z;
 	struct buf preamble;     /* plain records: what each file begins with */
 	struct buf cgroups;      /* ... and the paths told so far */
-	struct buf stacks;       /* ... and the stacks */
 	struct event clock;      /* ... and the newest EV_CLOCK */
 	struct buf plain;        /* the frame that is being filled */
 	uint32_t in_plain;       /* records in it */
@@ -51,7 +50,7 @@ struct recorder {
 	uint64_t now_ns, lost;   /* records that are to be told as a gap */
 	uint64_t records, bytes, files;
 	int error;
-	bool began, finished;
+	bool rotated;            /* since this was asked */
 	/* the ring: frames[(first + i) % RECORDER_FRAMES] */
 	struct kept_frame *frames;
 	unsigned first, nframes;

@@ -36,6 +36,7 @@ enum {
 	DRAIN_MS = 2000,      /* without progress */
 	DRAIN_ALL_MS = 30000, /* with it */
 	SINK_REPLAY = 64 << 20,
+	SNAPSHOT_REST = 20,
 };
 
 static const uint64_t NS_PER_S = 1000000000;
@@ -305,6 +306,26 @@ static void run_wait(struct run *r)
 	}
 }
 
+static void run_snapshot(struct run *r)
+{
+	struct source *src = r->s.source;
+	uint64_t began = run_now();
+
+	src->ops->snapshot(src, r->s.p);
+	r->snapshot_due = false;
+	r->snapshot_from_ns = run_now() + (run_now() - began) * SNAPSHOT_REST;
+}
+
+/* Each file of a rotated recording can be read alone, however often it rotates: but if the sockets
+ * fill it by themselves, snapshots take no more than one part in SNAPSHOT_REST of the time. */
+static void run_rotated(struct run *r, uint64_t now)
+{
+	if (recorder_rotated(r->recorder))
+		r->snapshot_due = r->view->resnapshot && r->s.source->ops->snapshot;
+	if (r->snapshot_due && now >= r->snapshot_from_ns)
+		run_snapshot(r);
+}
+
 void run_intervals(struct run *r, uint64_t now)
 {
 	struct source *src = r->s.source;
@@ -316,7 +337,7 @@ void run_intervals(struct run *r, uint64_t now)
 	if (r->next_interval_ns <= now)
 		r->next_interval_ns = now + r->interval_ns;
 	if ((r->view->resnapshot || r->o->only_findings) && src->ops->snapshot)
-		src->ops->snapshot(src, r->s.p);
+		run_snapshot(r);
 	run_refresh_stats(r);
 	if (r->recorder)
 		recorder_interval(r->recorder, now);
@@ -338,8 +359,10 @@ static int run_loop(struct run *r)
 		if (n < 0 && n != -EINTR && n != -EAGAIN)
 			return n;
 		now = run_now();
-		if (r->recorder)
+		if (r->recorder) {
 			recorder_round(r->recorder, now);
+			run_rotated(r, now);
+		}
 		run_intervals(r, now);
 		if (r->view->turn)
 			r->view->turn(r->state);

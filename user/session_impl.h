@@ -24,6 +24,8 @@ struct run {
 	bool reader_gone;       /* EPIPE: end without a word */
 	int error;              /* negative errno of stdout */
 	uint64_t started_ns, ends_ns, interval_ns, next_interval_ns;
+	bool snapshot_due;           /* the recording's file knows no socket yet */
+	uint64_t snapshot_from_ns;   /* ... but not before this */
 };
 
 /* session.c */

@@ -127,6 +127,14 @@ class Case:
         self.open.append(c)
         return c
 
+    @staticmethod
+    def until(what):
+        for _ in range(DEADLINE_S * 20):
+            if what():
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not within {DEADLINE_S} s")
+
     def close(self):
         for thing in reversed(self.open):
             thing.close()
@@ -240,6 +248,30 @@ def a_recording_has_it(case):
         assert out.count("made connect < connect_to < leak_there < ") == 2, out
 
 
+def a_rotated_recording_has_it(case):
+    """The sockets are made in the first file; those in which they end are read alone."""
+    recording = case.path("ttr")
+    tracer = case.trace("record", "--stack", "--rotate-time", "2", "-P", str(case.port), recording)
+    made = case.call()
+    tracer.turn()
+    case.until(lambda: os.path.exists(f"{recording}.2"))
+    tracer.turn()
+    made.close()
+    tracer.turn()
+    tracer.stop()
+    told = []
+    for name in (f for f in os.listdir(case.directory) if f.startswith(f"{case.port}.ttr")):
+        out = subprocess.run([case.tcptrail, "conns", "-o", "json", "--from",
+                              os.path.join(case.directory, name)],
+                             stdout=subprocess.PIPE, text=True, check=True).stdout
+        ends = [r for r in map(json.loads, out.splitlines())
+                if r["event"]["name"] == "tcp.connection" and
+                r["network"]["local"]["port"] != case.port]
+        assert not (ends and name.endswith(".1")), f"{name} has ends already"
+        told += [functions(r)[1:3] for r in ends]
+    assert sorted(told) == sorted(["connect_to", name] for name in CALLED), told
+
+
 def stuck_names_who_leaks(case):
     args = ("--watch", "--stack", "--min-age", "0", "--interval", "0.5",
             "dport", "=", f":{case.port}")
@@ -328,9 +360,9 @@ def mistakes_are_told(case):
 
 
 CASES = [connect_names_its_functions, a_thread_too, without_frame_pointers,
-         accept_names_its_function, a_stripped_program, a_replay_is_the_same, a_recording_has_it, stuck_names_who_leaks,
-         stuck_lists_each, without_it_nothing_is_added, a_process_that_is_gone,
-         without_the_privilege, mistakes_are_told]
+         accept_names_its_function, a_stripped_program, a_replay_is_the_same, a_recording_has_it,
+         a_rotated_recording_has_it, stuck_names_who_leaks, stuck_lists_each,
+         without_it_nothing_is_added, a_process_that_is_gone, without_the_privilege, mistakes_are_told]
 
 
 def run_case(fn, options, directory):

@@ -172,6 +172,28 @@ bool pipeline_knows_stack(const struct pipeline *p, uint64_t id)
 	return stacks_known(p->stacks, id);
 }
 
+const char *pipeline_next_stack(const struct pipeline *p, uint32_t *cursor, uint64_t *id)
+{
+	return stacks_next(p->stacks, cursor, id);
+}
+
+bool pipeline_next_stacked(struct pipeline *p, uint32_t *cursor, struct event *out)
+{
+	struct conn *c;
+	uint64_t id;
+
+	while ((c = conntab_next(p->conns, cursor))) {
+		if (!stacks_id(p->stacks, c->cookie, &id))
+			continue;
+		out->kind = EV_STACK;
+		out->extra.stack.id = id;
+		out->cookie = c->cookie;
+		out->netns = c->netns;
+		return true;
+	}
+	return false;
+}
+
 const char *pipeline_stack(const struct pipeline *p, uint64_t cookie)
 {
 	return stacks_of(p->stacks, cookie);

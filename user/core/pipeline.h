@@ -142,6 +142,11 @@ int pipeline_tell_cgroup(struct pipeline *p, uint64_t id, const char *path);
  * the next record is fed. */
 const char *pipeline_stack(const struct pipeline *p, uint64_t cookie);
 bool pipeline_knows_stack(const struct pipeline *p, uint64_t id);
+/* All texts that are known, for a recording's next file. Start with *cursor 0; NULL at the end. */
+const char *pipeline_next_stack(const struct pipeline *p, uint32_t *cursor, uint64_t *id);
+/* The EV_STACK of each connection that has one, to be told again: kind, cookie, namespace and
+ * number. Start with *cursor 0; false at the end. Feeding the pipeline meanwhile is allowed. */
+bool pipeline_next_stacked(struct pipeline *p, uint32_t *cursor, struct event *out);
 /* What stands behind a number that EV_STACK will name, through the stream. 0, -E2BIG, -ENOSPC when
  * as many are in use as there may be, or -ENOMEM. */
 int pipeline_tell_stack(struct pipeline *p, uint64_t id, const char *text);

@@ -83,6 +83,19 @@ static void ask_for_orphans(struct live *l, struct pipeline *p)
 			live_tell_lookup(p, &r, &a);
 }
 
+/* A recording's next file has only the sockets of its snapshot: which stack is whose with them. */
+static void tell_stacks(struct live *l, struct pipeline *p)
+{
+	uint32_t cursor = 0;
+	struct event e;
+
+	if (!l->callers)
+		return;
+	live_event(&e, EV_STACK);
+	while (pipeline_next_stacked(p, &cursor, &e))
+		pipeline_feed(p, &e, sizeof(e));
+}
+
 int live_snapshot(struct live *l, struct pipeline *p)
 {
 	struct event e;
@@ -102,6 +115,7 @@ int live_snapshot(struct live *l, struct pipeline *p)
 	live_consume_all(l, p);
 	if (l->cfg.whole_host)
 		ask_for_orphans(l, p);
+	tell_stacks(l, p);
 	live_event(&e, EV_SNAPSHOT_END);
 	pipeline_feed(p, &e, sizeof(e));
 	return err;
