@@ -82,20 +82,20 @@ static int on_record(void *ctx, void *data, size_t size)
 	return --l->batch ? 0 : -EAGAIN;
 }
 
-/* At most a batch; when more is there, its descriptor is ready again at once. */
-int live_consume(struct live *l, struct pipeline *p)
+/* When more is there, the ring's descriptor is ready again at once. */
+int live_consume(struct live *l, struct pipeline *p, unsigned most)
 {
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 	int n;
 
 	l->into = p;
-	l->batch = RECORDS_A_POLL;
+	l->batch = most;
 	n = ring_buffer__consume(l->ring);
 	l->into = NULL;
 	if (n != -EAGAIN)
 		return n;
 	epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, bpf_map__fd(l->skel->maps.ring), &ev);
-	return RECORDS_A_POLL;
+	return (int)most;
 }
 
 /* Edge-triggered: under load the ring is never empty, and only a wake-up may cut the wait short. */
@@ -119,7 +119,7 @@ int live_consume_all(struct live *l, struct pipeline *p)
 	int n;
 
 	for (uint64_t read = 0; read <= most; read += (uint64_t)n) {
-		n = live_consume(l, p);
+		n = live_consume(l, p, RECORDS_A_POLL);
 		if (n < RECORDS_A_POLL)
 			return n;
 	}
@@ -268,7 +268,7 @@ static int live_poll(struct source *s, struct pipeline *p, int timeout_ms)
 	if (err)
 		return err;
 	err = live_wait(l, timeout_ms);
-	n = live_consume(l, p);
+	n = live_consume(l, p, RECORDS_A_POLL);
 	tell_clock(l, p);
 	tell_losses(l, p, false);
 	tell_cgroups(l, p);

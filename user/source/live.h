@@ -72,8 +72,8 @@ void live_detach(struct live *l);
 /* Run times and recursion misses into infos; the sum of the misses. */
 uint64_t live_meter(struct live *l);
 
-/* Reads what the ring holds now into p, a batch at most. How many records, or -errno. */
-int live_consume(struct live *l, struct pipeline *p);
+/* Reads what the ring holds now into p, at most so many records. How many, or -errno. */
+int live_consume(struct live *l, struct pipeline *p, unsigned most);
 /* All that it holds now: what comes meanwhile may be left. -errno, else not negative. */
 int live_consume_all(struct live *l, struct pipeline *p);
 /* A record of user space's own: kind and time are set, the rest is clear. */

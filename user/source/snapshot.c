@@ -4,7 +4,9 @@
  * process holds, told through the ring between EV_SNAPSHOT_BEGIN and _END.
  *
  * An iterator holds kernel locks while read() runs it, so it is read in pieces
- * that the ring can hold, and the ring is emptied between two pieces.
+ * that the ring can hold, and room is made in the ring between two pieces: for more
+ * than a piece, but not for all that comes meanwhile. Where more happens than we can
+ * read, emptying the ring 256 times would take half a minute, deaf to signals.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -17,6 +19,7 @@
 
 enum {
 	PIECE = 512,    /* sockets a read(): one byte each */
+	READ_A_PIECE = 4 * PIECE,
 	ORPHANS = 4096, /* asked for in a snapshot, 4 us each */
 };
 
@@ -39,7 +42,7 @@ static int iterate_fd(struct live *l, struct pipeline *p, int fd)
 		n = read(fd, piece, piece_of(l));
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
-		err = live_consume_all(l, p);
+		err = live_consume(l, p, READ_A_PIECE);
 		if (n <= 0 || err < 0)
 			break;
 	}
