@@ -79,6 +79,7 @@ int cmd_record(const struct options *o)
 		.segments = true,
 		.whole_host = true,
 		.resnapshot = true,
+		.only_records = true,
 	};
 
 	return session_run(o, &view);

@@ -27,16 +27,23 @@ static const uint64_t frame_age_ns = 1000000000;
 
 /* ---- frames --------------------------------------------------------------------- */
 
+static const char *name_of(const struct recorder *r)
+{
+	return strcmp(r->cfg.path, "-") ? r->cfg.path : "stdout";
+}
+
 static void recorder_fail(struct recorder *r, int err)
 {
-	if (!r->error)
-		fprintf(stderr, "tcptrail: %s: %s: the recording ends here\n", r->cfg.path,
+	bool reader_gone = err == -EPIPE && !strcmp(r->cfg.path, "-");
+
+	if (!r->error && !reader_gone)
+		fprintf(stderr, "tcptrail: %s: %s: the recording ends here\n", name_of(r),
 			strerror(-err));
 	r->error = err;
 }
 
-/* Packs `plain` and hands it to the file or the ring. */
-static void put_frame(struct recorder *r, const struct buf *plain, uint32_t records, bool to_ring)
+/* Packs `plain` and hands it to the file or the ring. false: it is not in there. */
+static bool put_frame(struct recorder *r, const struct buf *plain, uint32_t events, bool to_ring)
 {
 	int err;
 
@@ -45,49 +52,53 @@ static void put_frame(struct recorder *r, const struct buf *plain, uint32_t reco
 			    : zframe_pack(r->z, &r->packed, plain->data, (uint32_t)plain->len);
 	if (err) {
 		recorder_fail(r, err);
-		return;
+		return false;
 	}
-	r->bytes += r->packed.len;
 	if (to_ring)
-		recorder_ring_put(r);
-	else if (!recorder_file_put(&r->file, &r->packed))
-		r->lost += records;
+		return recorder_ring_put(r);
+	if (!recorder_file_put(&r->file, &r->packed, events))
+		return false;
+	r->bytes += r->packed.len;
+	return true;
 }
 
 static void put_gap(struct recorder *r)
 {
-	const uint64_t gap[2] = {r->now_ns, r->lost};
+	const uint64_t gap[2] = {r->now_ns, r->gap};
 
-	if (!r->lost)
-		return;
-	record_put(&r->plain, REC_GAP, gap, sizeof(gap), NULL, 0);
-	r->in_plain++;
-	r->lost = 0;
+	if (r->gap)
+		record_put(&r->plain, REC_GAP, gap, sizeof(gap), NULL, 0);
 }
 
 static void close_frame(struct recorder *r)
 {
-	uint32_t records = r->in_plain;
-
-	if (!records || r->error)
+	if (!r->in_plain || r->error)
 		return;
 	put_gap(r);
-	put_frame(r, &r->plain, r->in_plain, r->cfg.last_ns != 0);
+	if (put_frame(r, &r->plain, r->plain_events, r->cfg.last_ns != 0)) {
+		r->gap = 0;
+	} else {
+		r->gap += r->plain_events;
+		r->lost += r->plain_events;
+	}
 	r->plain.len = 0;
-	r->in_plain = 0;
+	r->in_plain = r->plain_events = 0;
 }
 
 /* Every record passes here. */
 static void put(struct recorder *r, enum record_type type, const void *fixed, uint32_t size,
 		const char *text)
 {
-	if (r->error)
+	r->events += type == REC_EVENT;
+	if (r->error || r->ended) {
+		r->lost += type == REC_EVENT;
 		return;
+	}
 	if (!r->in_plain)
 		r->plain_ns = r->now_ns;
 	record_put(&r->plain, type, fixed, size, text, text ? (uint32_t)strlen(text) + 1 : 0);
 	r->in_plain++;
-	r->records++;
+	r->plain_events += type == REC_EVENT;
 	if (r->plain.len >= RECORDING_PLAIN)
 		close_frame(r);
 }
@@ -221,11 +232,11 @@ static void put_stacks(struct recorder *r)
 		record_put(&plain, REC_STACK, &id, sizeof(id), text, (uint32_t)strlen(text) + 1);
 		if (plain.len < RECORDING_PLAIN)
 			continue;
-		put_frame(r, &plain, 1, false);
+		put_frame(r, &plain, 0, false);
 		plain.len = 0;
 	}
 	if (plain.len)
-		put_frame(r, &plain, 1, false);
+		put_frame(r, &plain, 0, false);
 	buf_free(&plain);
 }
 
@@ -237,13 +248,13 @@ static void begin_file(struct recorder *r)
 
 	recording_head_fill(&head);
 	buf_put(&bytes, (const char *)&head, sizeof(head));
-	if (!recorder_file_put(&r->file, &bytes))
+	if (!recorder_file_put(&r->file, &bytes, 0))
 		recorder_fail(r, -EIO);
 	buf_put(&plain, r->preamble.data, r->preamble.len);
 	if (r->clock.kind)
 		record_put(&plain, REC_EVENT, &r->clock, sizeof(r->clock), NULL, 0);
 	buf_put(&plain, r->cgroups.data, r->cgroups.len);
-	put_frame(r, &plain, 1, false);
+	put_frame(r, &plain, 0, false);
 	put_stacks(r);
 	buf_free(&bytes);
 	buf_free(&plain);
@@ -280,7 +291,7 @@ static void put_closed(struct recorder *r, uint64_t goes_on)
 	struct buf plain = {0};
 
 	record_put_u64(&plain, REC_CLOSED, goes_on);
-	put_frame(r, &plain, 1, false);
+	put_frame(r, &plain, 0, false);
 	buf_free(&plain);
 }
 
@@ -348,32 +359,49 @@ void recorder_finish(struct recorder *r, uint64_t now_ns)
 	put(r, REC_FINISH, &now_ns, sizeof(now_ns), NULL);
 }
 
-int recorder_keep(struct recorder *r, uint64_t now_ns, const char *why)
+/* All that is held, into the file that is open; closes it. */
+static int put_ring(struct recorder *r)
 {
-	char msg[256];
+	bool whole = true;
 	int err;
 
-	r->now_ns = now_ns;
-	close_frame(r);
-	err = r->kept ? recorder_file_rotate(&r->file, r->cfg.keep)
-		      : recorder_file_open(&r->file, r->cfg.path, msg, sizeof(msg));
-	if (err) {
-		fprintf(stderr, "tcptrail: %s: %s\n", r->cfg.path, strerror(-err));
-		return err;
-	}
 	begin_file(r);
 	for (unsigned i = 0; i < r->nframes; i++) {
 		const struct kept_frame *k =
 			&r->frames[(r->first + i) % RECORDER_FRAMES];
 		const struct buf frame = {.data = k->data, .len = k->size};
 
-		recorder_file_put(&r->file, &frame);
+		whole &= recorder_file_put(&r->file, &frame, 0);
 	}
 	put_closed(r, 0);
-	recorder_file_close(&r->file);
+	err = recorder_file_close(&r->file, NULL, NULL);
+	return err || whole ? err : -ETIMEDOUT;
+}
+
+int recorder_keep(struct recorder *r, uint64_t now_ns, const char *why)
+{
+	char msg[256];
+	double held_s;
+	int err;
+
+	r->now_ns = now_ns;
+	close_frame(r);
+	held_s = r->nframes ? (double)(now_ns - r->frames[r->first].ts_ns) / 1e9 : 0;
+	/* A file that is not whole is none: it is written over. */
+	err = r->kept && !r->keep_error
+		      ? recorder_file_rotate(&r->file, r->cfg.keep)
+		      : recorder_file_open(&r->file, r->cfg.path, msg, sizeof(msg));
+	if (!err)
+		err = put_ring(r);
+	r->keep_error = err;
+	if (err) {
+		fprintf(stderr, "tcptrail: %s: %s: not kept; the last %.1f s are still held (%s)\n",
+			r->cfg.path, err == -ETIMEDOUT ? "its reader is too slow" : strerror(-err),
+			held_s, why);
+		return err;
+	}
 	r->kept++;
-	fprintf(stderr, "tcptrail: %s: kept the last %.1f s (%s)\n", r->cfg.path,
-		r->nframes ? (double)(now_ns - r->frames[r->first].ts_ns) / 1e9 : 0, why);
+	fprintf(stderr, "tcptrail: %s: kept the last %.1f s (%s)\n", r->cfg.path, held_s, why);
 	return 0;
 }
 
@@ -400,15 +428,29 @@ int recorder_open(struct recorder **out, const struct recorder_config *cfg, char
 	return err;
 }
 
-void recorder_close(struct recorder *r)
+void recorder_end(struct recorder *r, bool (*give_up)(void *arg), void *arg)
 {
-	if (!r)
+	int err;
+
+	if (r->ended)
 		return;
 	if (r->file.sink && r->files) {
 		close_frame(r);
 		put_closed(r, 0);
 	}
-	recorder_file_close(&r->file);
+	r->ended = true;
+	err = recorder_file_close(&r->file, give_up, arg);
+	if (err && err != -ETIMEDOUT)
+		recorder_fail(r, err);
+	r->lost += r->file.lost_events + r->plain_events;
+	r->bytes -= r->file.lost_bytes < r->bytes ? r->file.lost_bytes : r->bytes;
+}
+
+void recorder_close(struct recorder *r)
+{
+	if (!r)
+		return;
+	recorder_end(r, NULL, NULL);
 	recorder_ring_free(r);
 	zframe_free(r->z);
 	buf_free(&r->preamble);
@@ -428,7 +470,7 @@ bool recorder_rotated(struct recorder *r)
 
 int recorder_error(const struct recorder *r)
 {
-	return r->error;
+	return r->error ? r->error : r->keep_error;
 }
 
 void recorder_notice(const struct recorder *r)
@@ -438,11 +480,16 @@ void recorder_notice(const struct recorder *r)
 	if (r->cfg.last_ns)
 		return;
 	buf_str(&b, "tcptrail: ");
-	buf_safe(&b, r->cfg.path, 512);
+	buf_safe(&b, name_of(r), 512);
 	buf_str(&b, ": ");
-	buf_u64(&b, r->records);
-	buf_str(&b, " records, ");
+	buf_u64(&b, r->events - r->lost);
+	buf_str(&b, " events, ");
 	buf_bytes(&b, r->bytes);
+	if (r->lost) {
+		buf_str(&b, "; lost: ");
+		buf_printf(&b, "%llu events (%s)", (unsigned long long)r->lost,
+			   r->error ? strerror(-r->error) : "its reader is too slow");
+	}
 	buf_char(&b, '\n');
 	fwrite(b.data, 1, b.len, stderr);
 	buf_free(&b);

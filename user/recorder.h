@@ -28,7 +28,10 @@ struct recorder_config {
 /* 0 and *out, or -errno with a line in msg. The file is there, with its head, unless last_ns. */
 int recorder_open(struct recorder **out, const struct recorder_config *cfg, char *msg,
 		  size_t msg_len);
-/* NULL-safe. What is not yet written is. */
+/* Writes what is not yet written, waiting for the reader as long as it takes something and
+ * give_up(arg) does not say so (NULL: never); counts what is lost. */
+void recorder_end(struct recorder *r, bool (*give_up)(void *arg), void *arg);
+/* NULL-safe. Ends it if nobody has. */
 void recorder_close(struct recorder *r);
 
 /* Taps the pipeline from here on. interval_ns: of the view; 0 none. */
@@ -45,9 +48,10 @@ int recorder_keep(struct recorder *r, uint64_t now_ns, const char *why);
 
 /* A next file has begun since this was last asked: it knows no socket before a snapshot. */
 bool recorder_rotated(struct recorder *r);
-/* Sticky: the file cannot be written. */
+/* Sticky: the file cannot be written (-EPIPE: stdout's reader is gone, and nothing was said). Of the
+ * flight recorder: its latest file is not whole. */
 int recorder_error(const struct recorder *r);
-/* One line on stderr: what was written. */
+/* One line on stderr: what was written, and what was lost. */
 void recorder_notice(const struct recorder *r);
 
 #endif

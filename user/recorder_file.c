@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 #include "output/sink.h"
 #include "recorder_impl.h"
 
-enum { QUEUE = 64 << 20, DRAIN_MS = 2000, NUMBERS = 1000000 };
+enum { QUEUE = 64 << 20, NUMBERS = 1000000 };
 
 static int file_begin(struct recorder_file *f)
 {
@@ -42,24 +43,48 @@ int recorder_file_open(struct recorder_file *f, const char *path, char *msg, siz
 	}
 	if (err) {
 		snprintf(msg, msg_len, "%.180s: %s", path, strerror(-err));
-		recorder_file_close(f);
+		recorder_file_close(f, NULL, NULL);
 	} else if (sink_is_tty(f->sink)) {
 		snprintf(msg, msg_len, "a recording is not for a terminal: give a file, or a pipe");
-		recorder_file_close(f);
+		recorder_file_close(f, NULL, NULL);
 		err = -EINVAL;
 	}
 	return err;
 }
 
-void recorder_file_close(struct recorder_file *f)
+/* What the queue holds is a frame's or several frames': those that came last. */
+static void forget_written(struct recorder_file *f)
 {
-	if (f->sink)
-		sink_drain(f->sink, DRAIN_MS);
+	size_t waiting = sink_waiting(f->sink), written;
+
+	written = f->nevents > waiting ? f->nevents - waiting : 0;
+	if (!written)
+		return;
+	f->nevents -= written;
+	memmove(f->events, f->events + written, f->nevents * sizeof(*f->events));
+}
+
+int recorder_file_close(struct recorder_file *f, bool (*give_up)(void *arg), void *arg)
+{
+	int err = 0;
+
+	if (f->sink) {
+		err = sink_drain_patiently(f->sink, give_up, arg);
+		forget_written(f);
+		f->lost_bytes += sink_queued(f->sink);
+	}
+	while (f->nevents)
+		f->lost_events += f->events[--f->nevents];
 	sink_free(f->sink);
 	f->sink = NULL;
-	if (f->fd > STDERR_FILENO)
-		close(f->fd);
+	free(f->events);
+	f->events = NULL;
+	f->room = 0;
+	/* A file system over a network says only here that it has no room. */
+	if (f->fd > STDERR_FILENO && close(f->fd) && !err)
+		err = -errno;
 	f->fd = -1;
+	return err;
 }
 
 static void numbered(const struct recorder_file *f, unsigned number, char *out, size_t size)
@@ -70,11 +95,14 @@ static void numbered(const struct recorder_file *f, unsigned number, char *out, 
 int recorder_file_rotate(struct recorder_file *f, unsigned keep)
 {
 	char away[sizeof(f->path) + 16];
+	int err;
 
 	numbered(f, f->next_number, away, sizeof(away));
 	while (!access(away, F_OK) && f->next_number < NUMBERS)
 		numbered(f, ++f->next_number, away, sizeof(away));
-	recorder_file_close(f);
+	err = recorder_file_close(f, NULL, NULL);
+	if (err && err != -ETIMEDOUT)
+		return err;
 	if (rename(f->path, away) && errno != ENOENT) /* somebody may have taken it away */
 		return -errno;
 	if (keep && f->next_number > keep) {
@@ -85,12 +113,33 @@ int recorder_file_rotate(struct recorder_file *f, unsigned keep)
 	return file_begin(f);
 }
 
-bool recorder_file_put(struct recorder_file *f, const struct buf *bytes)
+static bool make_room(struct recorder_file *f)
+{
+	size_t room = f->room ? f->room * 2 : 64;
+	uint32_t *more;
+
+	forget_written(f);
+	if (f->nevents < f->room)
+		return true;
+	more = realloc(f->events, room * sizeof(*more));
+	if (!more)
+		return false;
+	f->events = more;
+	f->room = room;
+	return true;
+}
+
+bool recorder_file_put(struct recorder_file *f, const struct buf *bytes, uint32_t events)
 {
 	uint64_t lost = sink_lost(f->sink);
 
+	if (!make_room(f))
+		return false;
 	buf_put(sink_begin(f->sink), bytes->data, bytes->len);
 	sink_commit(f->sink);
 	f->bytes += bytes->len;
-	return sink_lost(f->sink) == lost;
+	if (sink_lost(f->sink) != lost)
+		return false;
+	f->events[f->nevents++] = events;
+	return true;
 }

@@ -26,6 +26,9 @@ struct recorder_file {
 	uint64_t bytes;       /* handed to it */
 	uint64_t began_ns;    /* 0: nothing in it yet */
 	unsigned next_number; /* of the next one that is rotated away */
+	uint32_t *events;     /* in each frame that was handed to it: the last are in its queue */
+	size_t nevents, room;
+	uint64_t lost_events, lost_bytes; /* that were in the queue when it was closed */
 };
 
 /* A frame of the flight recorder's ring. */
@@ -45,12 +48,15 @@ struct recorder {
 	struct event clock;      /* ... and the newest EV_CLOCK */
 	struct buf plain;        /* the frame that is being filled */
 	uint32_t in_plain;       /* records in it */
+	uint32_t plain_events;   /* ... of them events */
 	uint64_t plain_ns;       /* when its first record came */
 	struct buf packed;
-	uint64_t now_ns, lost;   /* records that are to be told as a gap */
-	uint64_t records, bytes, files;
-	int error;
+	uint64_t now_ns, gap;    /* events that are to be told as a gap */
+	uint64_t events, lost;   /* offered, and of them not written */
+	uint64_t bytes, files;
+	int error, keep_error;
 	bool rotated;            /* since this was asked */
+	bool ended;
 	/* the ring: frames[(first + i) % RECORDER_FRAMES] */
 	struct kept_frame *frames;
 	unsigned first, nframes;
@@ -62,13 +68,15 @@ struct recorder {
 int recorder_file_open(struct recorder_file *f, const char *path, char *msg, size_t msg_len);
 /* Moves the file to the next free number and begins it anew; forgets those beyond keep. */
 int recorder_file_rotate(struct recorder_file *f, unsigned keep);
-void recorder_file_close(struct recorder_file *f);
-/* false: it had to be dropped (the reader is slow). */
-bool recorder_file_put(struct recorder_file *f, const struct buf *bytes);
+/* 0, or why something in the queue is lost: -ETIMEDOUT the reader is slow, else dead. */
+int recorder_file_close(struct recorder_file *f, bool (*give_up)(void *arg), void *arg);
+/* A frame with so many events. false: it had to be dropped (the reader is slow). */
+bool recorder_file_put(struct recorder_file *f, const struct buf *bytes, uint32_t events);
 
 /* recorder_ring.c */
 int recorder_ring_new(struct recorder *r);
 void recorder_ring_free(struct recorder *r);
-void recorder_ring_put(struct recorder *r);
+/* false: no memory. */
+bool recorder_ring_put(struct recorder *r);
 
 #endif

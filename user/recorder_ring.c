@@ -39,7 +39,7 @@ void recorder_ring_free(struct recorder *r)
 	r->frames = NULL;
 }
 
-void recorder_ring_put(struct recorder *r)
+bool recorder_ring_put(struct recorder *r)
 {
 	struct kept_frame *k;
 
@@ -49,13 +49,12 @@ void recorder_ring_put(struct recorder *r)
 		drop_oldest(r);
 	k = &r->frames[(r->first + r->nframes) % RECORDER_FRAMES];
 	k->data = malloc(r->packed.len);
-	if (!k->data) {
-		r->lost++;
-		return;
-	}
+	if (!k->data)
+		return false;
 	memcpy(k->data, r->packed.data, r->packed.len);
 	k->size = (uint32_t)r->packed.len;
 	k->ts_ns = r->now_ns;
 	r->ring_bytes += k->size;
 	r->nframes++;
+	return true;
 }

@@ -9,7 +9,7 @@
  * middle. A round waits at most ROUND_MS: the kernel wakes nobody for a lone event.
  *
  * Never: waits for the reader of stdout while tracing; at the end, for a reader that
- * takes nothing, longer than DRAIN_MS.
+ * takes nothing, longer than the sink's two seconds.
  */
 #include <errno.h>
 #include <poll.h>
@@ -32,9 +32,6 @@
 enum {
 	LOOK_S = 10,          /* --only-findings: how often */
 	ROUND_MS = 50,
-	DRAIN_STEP_MS = 100,
-	DRAIN_MS = 2000,      /* without progress */
-	DRAIN_ALL_MS = 30000, /* with it */
 	SINK_REPLAY = 64 << 20,
 	SNAPSHOT_REST = 20,
 };
@@ -344,6 +341,22 @@ void run_intervals(struct run *r, uint64_t now)
 	run_interval_view(r);
 }
 
+/* Where the recording is all there is, there is nothing to go on for without it. */
+static void run_heed_recorder(struct run *r)
+{
+	int err = r->recorder ? recorder_error(r->recorder) : 0;
+
+	r->s.stop |= err && r->view->only_records;
+	r->reader_gone |= err == -EPIPE && r->view->only_records;
+}
+
+static bool run_failed(const struct run *r)
+{
+	int err = r->recorder ? recorder_error(r->recorder) : 0;
+
+	return r->error || (err && !(err == -EPIPE && r->reader_gone));
+}
+
 static int run_loop(struct run *r)
 {
 	struct source *src = r->s.source;
@@ -362,6 +375,7 @@ static int run_loop(struct run *r)
 		if (r->recorder) {
 			recorder_round(r->recorder, now);
 			run_rotated(r, now);
+			run_heed_recorder(r);
 		}
 		run_intervals(r, now);
 		if (r->view->turn)
@@ -375,19 +389,19 @@ static int run_loop(struct run *r)
 
 /* ---- the end ------------------------------------------------------------------- */
 
-/* A reader that is only slow gets all; one that is stuck, or a second signal, ends it. */
+static bool run_gives_up(void *run)
+{
+	return run_read_signals(run);
+}
+
+/* A reader that is only slow gets all; one that is stuck, or a second signal, ends it. What a
+ * full disk did not take is lost as well. */
 static void run_drain_stdout(struct run *r)
 {
-	int idle_ms = 0, err = -ETIMEDOUT;
-	uint64_t left = sink_queued(r->s.out);
+	int err = 0;
 
-	for (int ms = 0; ms < DRAIN_ALL_MS && idle_ms < DRAIN_MS; ms += DRAIN_STEP_MS) {
-		err = sink_drain(r->s.out, DRAIN_STEP_MS);
-		if (err != -ETIMEDOUT || run_read_signals(r))
-			break;
-		idle_ms = sink_queued(r->s.out) < left ? 0 : idle_ms + DRAIN_STEP_MS;
-		left = sink_queued(r->s.out);
-	}
+	if (!r->reader_gone && !r->error)
+		err = sink_drain_patiently(r->s.out, run_gives_up, r);
 	if (err == -EPIPE)
 		r->reader_gone = true;
 	else if (err && err != -ETIMEDOUT)
@@ -414,14 +428,16 @@ static void run_finish(struct run *r)
 	replay_stay(r);
 	if (r->view->finish)
 		r->view->finish(r->state);
-	if (!r->reader_gone && !r->error)
-		run_drain_stdout(r);
+	run_drain_stdout(r);
 	run_refresh_stats(r);
+	if (r->recorder)
+		recorder_end(r->recorder, run_gives_up, r);
+	run_heed_recorder(r);
 	if (r->error)
 		notice_error("stdout", r->error);
 	if (!r->reader_gone && !r->view->quiet)
 		notice_summary(&r->s, ran_ns);
-	if (r->recorder && !r->view->quiet)
+	if (r->recorder && !r->view->quiet && !(r->reader_gone && r->view->only_records))
 		recorder_notice(r->recorder);
 }
 
@@ -462,7 +478,7 @@ int session_run(const struct options *o, const struct view *view)
 		notice_error(r.s.source->replay->error, 0);
 		err = -EBADMSG;
 	}
-	status = err || r.error || (r.recorder && recorder_error(r.recorder)) ? 2 : r.s.status;
+	status = err || run_failed(&r) ? 2 : r.s.status;
 out:
 	run_close(&r);
 	return status;

@@ -57,6 +57,7 @@ struct view {
 	bool destroy;                       /* it will close sockets */
 	bool own_filter;                    /* it asks the FILTER itself, and gets everything */
 	bool resnapshot;                    /* run the iterators again before each interval() */
+	bool only_records;                  /* the recording is all: without it the run ends */
 	bool stays;                         /* after a recording's end until it stops, unless -d */
 };
 

@@ -45,7 +45,7 @@ enum record_type {
 	REC_STATS,     /* struct rec_stats: what the source knows of itself */
 	REC_ASKED,     /* u64 cookie: pipeline_next_lookup() gave it out */
 	REC_FINISH,    /* u64 now_ns: pipeline_finish() */
-	REC_GAP,       /* u64 now_ns, u64 count: so many records before this could not be written */
+	REC_GAP,       /* u64 now_ns, u64 count: so many events before this could not be written */
 	REC_CLOSED,    /* u64: 0 the end, 1 another file goes on: nothing follows in this one */
 	REC_STACK,     /* u64 id, text as core/stack.h has it: what an EV_STACK names */
 	REC_TYPES,

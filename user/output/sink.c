@@ -34,6 +34,9 @@ enum {
 	SINK_PIPE_BYTES = 1 << 20,  /* a pipe made this large needs its reader less often */
 	SINK_EAGER = 64 << 10, /* this much pending: write before the round is over */
 	SINK_TTY_CHUNK = 256,  /* a terminal that we could not open again */
+	DRAIN_STEP_MS = 100,
+	DRAIN_IDLE_MS = 2000,  /* without progress */
+	DRAIN_ALL_MS = 30000,  /* with it */
 };
 
 enum sink_kind { SINK_FILE, SINK_PIPE, SINK_SOCKET, SINK_TTY };
@@ -105,6 +108,11 @@ void sink_free(struct sink *s)
 size_t sink_queued(const struct sink *s)
 {
 	return s->queue.len - s->head;
+}
+
+size_t sink_waiting(const struct sink *s)
+{
+	return s->lens_len - s->lens_head;
 }
 
 /* ---- records in ---------------------------------------------------------------- */
@@ -288,9 +296,24 @@ int sink_drain(struct sink *s, int timeout_ms)
 	}
 }
 
+int sink_drain_patiently(struct sink *s, bool (*give_up)(void *arg), void *arg)
+{
+	size_t left = sink_queued(s);
+	int idle_ms = 0, err = -ETIMEDOUT;
+
+	for (int ms = 0; ms < DRAIN_ALL_MS && idle_ms < DRAIN_IDLE_MS; ms += DRAIN_STEP_MS) {
+		err = sink_drain(s, DRAIN_STEP_MS);
+		if (err != -ETIMEDOUT || (give_up && give_up(arg)))
+			break;
+		idle_ms = sink_queued(s) < left ? 0 : idle_ms + DRAIN_STEP_MS;
+		left = sink_queued(s);
+	}
+	return err;
+}
+
 void sink_abandon(struct sink *s)
 {
-	uint64_t n = s->lens_len - s->lens_head;
+	uint64_t n = sink_waiting(s);
 
 	s->lost += n;
 	s->records -= n;

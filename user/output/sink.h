@@ -27,6 +27,9 @@ void sink_commit(struct sink *s);
 int sink_flush(struct sink *s);
 /* Waits up to timeout_ms for all of it; -ETIMEDOUT when something is left. */
 int sink_drain(struct sink *s, int timeout_ms);
+/* The same for as long as the reader takes something: it gives up after 2 s without progress, after
+ * 30 s of any, and when give_up(arg) says so (NULL: never). */
+int sink_drain_patiently(struct sink *s, bool (*give_up)(void *arg), void *arg);
 /* Gives up what is queued: those records count as lost. */
 void sink_abandon(struct sink *s);
 /* From now on a commit is neither written nor counted (-c has been reached). */
@@ -36,6 +39,7 @@ uint64_t sink_records(const struct sink *s); /* committed whole */
 uint64_t sink_lost(const struct sink *s);    /* records dropped: the reader was slow */
 bool sink_pending(const struct sink *s);
 size_t sink_queued(const struct sink *s);    /* bytes that wait */
+size_t sink_waiting(const struct sink *s);   /* records of which a part or all waits */
 bool sink_is_tty(const struct sink *s);
 /* To poll: for POLLOUT while something is pending, for POLLERR (the reader is gone) always. */
 int sink_fd(const struct sink *s);

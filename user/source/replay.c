@@ -70,7 +70,8 @@ static int feed_event(struct replay *r, struct pipeline *p, struct deck *d)
 	return pipeline_feed(p, e, sizeof(*e)) ? bad_event(r, d) : 0;
 }
 
-static void apply_stats(struct pipeline *p, const struct rec_stats *in)
+/* As the live run knew it; and what did not get into the file is missing here too. */
+static void apply_stats(const struct replay *r, struct pipeline *p, const struct rec_stats *in)
 {
 	struct stats *st = pipeline_stats_mut(p);
 
@@ -81,7 +82,7 @@ static void apply_stats(struct pipeline *p, const struct rec_stats *in)
 	st->hooks_attached = in->hooks_attached;
 	st->hooks_missing = in->hooks_missing;
 	st->full_mode = in->full_mode;
-	st->lost[LOSS_OUTPUT_SLOW] = in->output_slow;
+	st->lost[LOSS_OUTPUT_SLOW] = in->output_slow + r->gaps;
 	st->lost[LOSS_MALFORMED] = in->malformed;
 }
 
@@ -91,6 +92,7 @@ static void tell_gap(struct replay *r, struct pipeline *p, const uint64_t *gap)
 
 	e.extra.lost.reason = LOSS_OUTPUT_SLOW;
 	e.extra.lost.count = gap[1];
+	r->gaps += gap[1];
 	pipeline_feed(p, &e, sizeof(e));
 }
 
@@ -132,7 +134,7 @@ static int dispatch(struct replay *r, struct pipeline *p, struct deck *d)
 		break;
 	case REC_STATS:
 		if (!d->host)
-			apply_stats(p, d->next.data);
+			apply_stats(r, p, d->next.data);
 		break;
 	case REC_FINISH:
 		take_finish(r, d, words[0]);

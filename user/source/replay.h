@@ -35,6 +35,7 @@ struct replay {
 	unsigned ndecks;
 	bool finished;          /* REC_FINISH of the only file was read */
 	bool told_stats;        /* ... and the first REC_STATS behind it */
+	uint64_t gaps;          /* events that are in none of the files */
 	uint64_t last_ns;       /* newest time that was fed */
 	struct hook_info hooks[REPLAY_HOOKS];
 	char *hook_words[REPLAY_HOOKS];  /* what they point into */
