@@ -68,7 +68,7 @@ static int explain(unsigned kind)
 	if (!b.failed)
 		fwrite(b.data, 1, b.len, stdout);
 	buf_free(&b);
-	return b.failed || fflush(stdout) ? 2 : 0;
+	return b.failed ? 2 : 0;
 }
 
 int cmd_stuck(const struct options *o)

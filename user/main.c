@@ -5,7 +5,10 @@
  * Without a command it is the first one. What a row says it takes and prints is
  * what options.c allows and --help lists.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -140,13 +143,25 @@ static int open_standard_descriptors(void)
 	return 0;
 }
 
+/* Help, explanations, the doctor: what is no session's. Held back whole, so that why it could not
+ * be written is still known here. */
+static int write_stdout(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fprintf(stderr, "tcptrail: stdout: %s\n", strerror(errno ? errno : EIO));
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
+	static char held[1 << 16];
 	struct options o;
 	int status;
 
 	if (open_standard_descriptors())
 		return 2;
+	setvbuf(stdout, held, _IOFBF, sizeof(held));
 	status = options_parse(&o, commands, sizeof(commands) / sizeof(commands[0]), &commands[0],
 			       argc, argv);
 	if (status == 0)
@@ -154,5 +169,5 @@ int main(int argc, char **argv)
 	else if (status == 1)
 		status = 0;
 	options_free(&o);
-	return status;
+	return write_stdout(status);
 }
