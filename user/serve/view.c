@@ -201,8 +201,9 @@ static int write_textfile(struct server *v, const char *path)
 		buf_free(&b);
 		return err;
 	}
+	errno = EIO;
 	if (fwrite(b.data, 1, b.len, f) != b.len)
-		err = -EIO;
+		err = -errno;
 	if (fclose(f) && !err)
 		err = -errno;
 	if (!err && rename(beside, path))
@@ -219,8 +220,10 @@ static void textfile(struct server *v)
 
 	v->textfile_ns = server_now();
 	if (err && !v->textfile_failed)
-		fprintf(stderr, "tcptrail: --textfile: '%s': %s\n", v->cfg->textfile,
-			strerror(-err));
+		fprintf(stderr,
+			"tcptrail: --textfile: '%s': %s: the one before stays; tried again every "
+			"%d s\n",
+			v->cfg->textfile, strerror(-err), TEXTFILE_S);
 	v->textfile_failed = err != 0;
 }
 
@@ -255,6 +258,8 @@ static void on_finish(void *view)
 
 	if (v->cfg->textfile)
 		textfile(v);
+	if (v->textfile_failed)
+		v->s->status = 2;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------- */
