@@ -141,18 +141,36 @@ void notice_states(const struct session *s)
 			fprintf(stderr, "%-12s %8u\n", word_state_ss(i), st->now_in_state[i]);
 }
 
-static void put_lost(struct buf *b, const struct stats *st)
+/* What would have helped. */
+static const char *const remedies[LOSS_REASONS] = {
+	[LOSS_RING_FULL] = " (try a larger --buffer, or a FILTER)",
+	[LOSS_TABLE_FULL] = " (try a larger --max-connections, or a FILTER)",
+};
+
+/* What this run's own reader did not take: of a replay it is not in what the recording says. */
+static uint64_t lost_here(const struct session *s, unsigned reason)
+{
+	uint64_t own = s->o->nfrom && reason == LOSS_OUTPUT_SLOW ? sink_lost(s->out) : 0;
+
+	return pipeline_stats(s->p)->lost[reason] + own;
+}
+
+static void put_lost(struct buf *b, const struct session *s)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < LOSS_REASONS; i++) {
-		if (!st->lost[i])
+		uint64_t lost = lost_here(s, i);
+
+		if (!lost)
 			continue;
 		buf_str(b, n++ ? ", " : "; lost: ");
-		buf_u64(b, st->lost[i]);
+		buf_u64(b, lost);
 		buf_char(b, ' ');
 		for (const char *w = word_loss(i); *w; w++)
 			buf_char(b, *w == '_' ? ' ' : *w);
+		if (remedies[i])
+			buf_str(b, remedies[i]);
 	}
 	if (!n)
 		buf_str(b, "; nothing lost");
@@ -177,7 +195,7 @@ void notice_summary(const struct session *s, uint64_t ran_ns)
 	put_count(&b, st->connections_closed, "connection");
 	buf_str(&b, " ended, in ");
 	buf_duration(&b, ran_ns);
-	put_lost(&b, st);
+	put_lost(&b, s);
 	if (s->left_out.records) {
 		buf_str(&b, "; ");
 		put_count(&b, s->left_out.records, "record");
