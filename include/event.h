@@ -257,9 +257,18 @@ enum fact {
 	/* of a process */
 	FACT_FD_USED,             /* told of those that use half of them or more */
 	FACT_FD_LIMIT,            /* RLIMIT_NOFILE, soft */
+	/* of the host, again */
+	FACT_REACH,               /* bits of enum reach: what it had as it looked into namespaces */
 	FACT_COUNT,
 	FACT_FIRST_NETNS = FACT_FIN_TIMEOUT_S,
 	FACT_FIRST_PROC = FACT_FD_USED,
+	FACT_FIRST_LATER = FACT_REACH,
+};
+
+enum reach {
+	REACH_SYS_ADMIN = 1,
+	REACH_SYS_PTRACE = 2,
+	REACH_TOO_MANY = 4,       /* more namespaces than are looked at */
 };
 
 /* 200 bytes. */

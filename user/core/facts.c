@@ -19,7 +19,7 @@ struct netns_facts {
 };
 
 struct sysfacts {
-	uint64_t host[FACT_FIRST_NETNS];
+	uint64_t host[FACT_FIRST_NETNS], later[FACT_COUNT - FACT_FIRST_LATER];
 	struct netns_facts netns[FACTS_NETNS];
 	struct proc_fds procs[FACTS_PROCS];
 	unsigned nnetns, nprocs;
@@ -33,6 +33,8 @@ struct sysfacts *facts_new(void)
 		return NULL;
 	for (unsigned i = 0; i < FACT_FIRST_NETNS; i++)
 		f->host[i] = FACT_UNKNOWN;
+	for (unsigned i = 0; i < FACT_COUNT - FACT_FIRST_LATER; i++)
+		f->later[i] = FACT_UNKNOWN;
 	return f;
 }
 
@@ -88,6 +90,8 @@ void facts_take(struct sysfacts *f, const struct event *e)
 
 		if (n)
 			n->value[id - FACT_FIRST_NETNS] = value;
+	} else if (id >= FACT_FIRST_LATER) {
+		f->later[id - FACT_FIRST_LATER] = value;
 	} else {
 		struct proc_fds *p = proc_of(f, e->task.pid);
 
@@ -102,6 +106,8 @@ uint64_t facts_get(const struct sysfacts *f, enum fact id, uint32_t netns)
 {
 	const struct netns_facts *n = NULL;
 
+	if (id >= FACT_FIRST_LATER && id < FACT_COUNT)
+		return f->later[id - FACT_FIRST_LATER];
 	if (id == FACT_NONE || id >= FACT_FIRST_PROC)
 		return FACT_UNKNOWN;
 	if (id < FACT_FIRST_NETNS)

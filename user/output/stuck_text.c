@@ -87,11 +87,37 @@ static bool no_holders(const struct stuck_view *v)
 	return false;
 }
 
+/* What was refused, and whether a capability would have helped: one that is held did not. */
+static void put_refused(struct buf *b, const char *what, const char *cap, bool held)
+{
+	buf_printf(b, "  %s: ", what);
+	if (held)
+		buf_printf(b,
+			   "refused, although %s is held\n  (a sandbox or a security module "
+			   "forbids it: ask whoever runs that)\n",
+			   cap);
+	else
+		buf_printf(b, "needs %s (run as root)\n", cap);
+}
+
+static void put_why_unseen(struct buf *b, const struct sysfacts *f, uint64_t refused, bool hidden)
+{
+	uint64_t reach = facts_or(f, FACT_REACH, 0, 0);
+	bool admin = reach & REACH_SYS_ADMIN;
+
+	if (refused && reach & REACH_TOO_MANY)
+		buf_str(b, "  more namespaces than are looked at\n");
+	else if (refused || !admin)
+		put_refused(b, "entering a namespace", "CAP_SYS_ADMIN", admin);
+	else if (!hidden)
+		buf_str(b, "  made since the start: start again to see it\n");
+}
+
 /* Namespaces that could not be entered: those that we know of, and whose sockets we saw held. */
 static void put_unseen(const struct stuck_view *v, struct buf *b)
 {
 	const struct sysfacts *f = pipeline_facts(v->s->p);
-	uint64_t unseen = facts_or(f, FACT_NETNS_UNSEEN, 0, 0);
+	uint64_t refused = facts_or(f, FACT_NETNS_UNSEEN, 0, 0), unseen = refused;
 	uint64_t hidden = facts_or(f, FACT_PROCS_HIDDEN, 0, 0);
 
 	if (v->report.nunseen > unseen)
@@ -102,13 +128,18 @@ static void put_unseen(const struct stuck_view *v, struct buf *b)
 	if (unseen)
 		put_plural(b, unseen, "network namespace", "network namespaces");
 	if (unseen && hidden)
-		buf_str(b, " or more, and ");
-	if (hidden)
-		buf_str(b, "the network namespaces of ");
-	if (hidden)
+		buf_str(b, " or more,\n  and ");
+	if (hidden) {
+		buf_str(b, hidden == 1 ? "the network namespace of " :
+					 "the network namespaces of ");
 		put_plural(b, hidden, "process", "processes");
-	buf_str(b, "\n  (CAP_SYS_ADMIN, CAP_SYS_PTRACE): orphans, TIME-WAIT, half-open unseen "
-		   "there\n");
+	}
+	buf_str(b, "\n  (orphans, TIME-WAIT and half-open connections there are unseen)\n");
+	if (unseen)
+		put_why_unseen(b, f, refused, hidden);
+	if (hidden)
+		put_refused(b, "reading /proc/PID/ns/net", "CAP_SYS_PTRACE",
+			    facts_or(f, FACT_REACH, 0, 0) & REACH_SYS_PTRACE);
 }
 
 /* What the counts are of, and what is not in them. */

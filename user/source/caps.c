@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "caps.h"
+#include "event.h"
 
 static bool have(unsigned capability)
 {
@@ -35,6 +36,13 @@ int caps_check(char *msg, size_t msg_len)
 		 bpf ? "" : "CAP_BPF", bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON",
 		 self);
 	return -EPERM;
+}
+
+unsigned caps_reach(void)
+{
+	capng_get_caps_process();
+	return (have(CAP_SYS_ADMIN) ? REACH_SYS_ADMIN : 0) |
+	       (have(CAP_SYS_PTRACE) ? REACH_SYS_PTRACE : 0);
 }
 
 int caps_drop(bool keep_bpf, bool keep_net_admin, bool keep_ptrace)

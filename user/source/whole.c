@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "caps.h"
 #include "core/conn.h"
 #include "core/facts.h"
 #include "core/pipeline.h"
@@ -25,6 +26,7 @@ static int tcp_iterator(const struct live *l)
 
 int live_whole_open(struct live *l)
 {
+	unsigned reach = caps_reach();
 	int err;
 
 	fact_rows_host(&l->facts);
@@ -33,6 +35,9 @@ int live_whole_open(struct live *l)
 	fact_rows_set(&l->facts, FACT_NETNS_SEEN, 0, 0, l->netns.len + 1);
 	fact_rows_set(&l->facts, FACT_NETNS_UNSEEN, 0, 0, l->netns.unseen);
 	fact_rows_set(&l->facts, FACT_PROCS_HIDDEN, 0, 0, l->netns.hidden);
+	if (l->netns.len == NETNS_MAX)
+		reach |= REACH_TOO_MANY;
+	fact_rows_set(&l->facts, FACT_REACH, 0, 0, reach);
 	return err;
 }
 
