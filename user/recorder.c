@@ -470,7 +470,12 @@ bool recorder_rotated(struct recorder *r)
 
 int recorder_error(const struct recorder *r)
 {
-	return r->error ? r->error : r->keep_error;
+	return r->error;
+}
+
+bool recorder_owes(const struct recorder *r)
+{
+	return r->keep_error;
 }
 
 void recorder_notice(const struct recorder *r)

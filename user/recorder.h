@@ -48,9 +48,10 @@ int recorder_keep(struct recorder *r, uint64_t now_ns, const char *why);
 
 /* A next file has begun since this was last asked: it knows no socket before a snapshot. */
 bool recorder_rotated(struct recorder *r);
-/* Sticky: the file cannot be written (-EPIPE: stdout's reader is gone, and nothing was said). Of the
- * flight recorder: its latest file is not whole. */
+/* Sticky: the file cannot be written (-EPIPE: stdout's reader is gone, and nothing was said). */
 int recorder_error(const struct recorder *r);
+/* The flight recorder's latest file is not whole: what it holds may still be written. */
+bool recorder_owes(const struct recorder *r);
 /* One line on stderr: what was written, and what was lost. */
 void recorder_notice(const struct recorder *r);
 

@@ -354,7 +354,8 @@ static bool run_failed(const struct run *r)
 {
 	int err = r->recorder ? recorder_error(r->recorder) : 0;
 
-	return r->error || (err && !(err == -EPIPE && r->reader_gone));
+	return r->error || (err && !(err == -EPIPE && r->reader_gone)) ||
+	       (r->recorder && recorder_owes(r->recorder));
 }
 
 static int run_loop(struct run *r)
