@@ -21,10 +21,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
-from fault import coming, outputs, places, resources  # noqa: E402
+from fault import coming, outputs, places, recordings, resources  # noqa: E402
 from fault.suite import Suite  # noqa: E402
 
-FAULTS = [fault for room in (outputs, resources, coming, places) for fault in room.FAULTS]
+FAULTS = [fault for room in (outputs, recordings, resources, coming, places) for fault in room.FAULTS]
 
 
 def main():

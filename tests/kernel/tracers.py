@@ -12,15 +12,16 @@ READY = b"tcptrail: tracing"
 
 
 class Tracer:
-    """One run of the program; its output goes to files, so that no pipe can fill."""
+    """One run of the program; its output goes to files, so that no pipe can fill: but where stdout
+    is given."""
 
-    def __init__(self, program, args, directory, tag):
+    def __init__(self, program, args, directory, tag, stdout=None):
         self.tag, self.args = tag, args
         self.out = os.path.join(directory, tag + ".out")
         self.err = os.path.join(directory, tag + ".err")
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.process = subprocess.Popen([program, *args], stdout=out, stderr=err,
-                                            stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([program, *args], stdin=subprocess.DEVNULL, stderr=err,
+                                            stdout=out if stdout is None else stdout)
 
     def said(self):
         with open(self.err, "rb") as f:

@@ -1,107 +1,237 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where records go: full disks and slow readers, for every output."""
+"""stdout: a full disk and a reader that takes nothing, for every view and form.
+
+What there was is known from who made it: scenario and churn make connections of ten changes of
+state each, five an end, and open and close one listener.
+"""
 import os
 import signal
 import subprocess
+import threading
 import time
 
-from fault.suite import lost_of, valid
-from tracers import READY
+from fault.suite import NOTICES, SUMMARY, valid
+from witness import Witness
 
-# Every stream, and connections enough to overflow a pipe and the sink's 4 MiB behind it.
-OUTPUTS = [("events", "text", 8000), ("events", "json", 2000), ("conns", "text", 32000),
-           ("conns", "json", 3000), ("conns", "csv", 16000), ("timeline", "text", 4000),
-           ("watch", "text", 6000)]
+# Every stream, and connections enough to overflow a pipe and the sink's 16 MiB behind it.
+STREAMS = [("events", "text", 20000), ("events", "json", 4000), ("events", "otlp-json", 3000),
+           ("conns", "text", 120000), ("conns", "json", 6000), ("conns", "otlp-json", 4000),
+           ("conns", "csv", 60000), ("timeline", "text", 12000), ("timeline", "json", 6000),
+           ("timeline", "otlp-json", 4000), ("watch", "text", 20000), ("watch", "json", 6000),
+           ("watch", "otlp-json", 4000)]
+# Views that draw pictures, with what makes them draw often.
+PICTURES = [("states",), ("listeners",), ("stuck", "--watch", "--all", "--min-age", "0")]
+ALL_STDOUT = [["--help"], ["--version"], ["conns", "--help"], ["stuck", "--explain", "all"],
+              ["doctor"], ["doctor", "-o", "json"], ["doctor", "-o", "otlp-json"],
+              ["stuck"], ["stuck", "--check"], ["stuck", "--kill"],
+              *(["stuck", "-o", form, "--all", "--min-age", "0"]
+                for form in ("text", "json", "otlp-json", "csv"))]
+FULL = "tcptrail: stdout: No space left on device\n"
 
+
+def made(view, form, connections):
+    """How many records these connections are, with the header or the statistics."""
+    if (view, form) == ("timeline", "text"):
+        return connections
+    if (view, form) == ("watch", "text"):
+        return connections + 1
+    return (10 * connections + 2 if view == "events" else 2 * connections) + 1
+
+
+def arrived(view, form, data):
+    """How many whole records."""
+    if (view, form) == ("timeline", "text"):
+        return data.count(b"\n\n")
+    lines = data.count(b"\n")
+    if (view, form) == ("watch", "text"):
+        return (lines + 1) // 2   # a header of one line, then two lines each
+    return lines
+
+
+def small_disk(s, name, size):
+    """A file system of so many bytes; None where none may be mounted."""
+    place = os.path.join(s.directory, name)
+    os.makedirs(place, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", place],
+                      stderr=subprocess.DEVNULL).returncode:
+        return None
+    return place
+
+
+# ---- a full disk ----------------------------------------------------------------------------------
 
 def full_disk(s):
-    """A full disk ends the run: exit 2 and one line, whatever the output."""
-    for view, form, _ in OUTPUTS:
-        port = s.next_port()
-        err = os.path.join(s.directory, "full.err")
-        with open("/dev/full", "wb") as out, open(err, "wb") as to:
-            t = subprocess.Popen([s.tcptrail, view, "-o", form, "-P", str(port)], stdout=out,
-                                 stderr=to, stdin=subprocess.DEVNULL)
+    """It ends the run: exit 2 and one line. All is made while the tracer is stopped, so that it is
+    known what there was; a page of it is room for the header."""
+    for view, form, _ in STREAMS:
+        name, port = f"full disk: {view} -o {form}", s.next_port()
+        place = small_disk(s, "page", 4096)
+        if not place:
+            return s.skip("full disk", "no tmpfs can be mounted")
+        path, witness = os.path.join(place, "out"), Witness(port, port)
         try:
-            # A header may end it before the first connection.
-            for _ in range(100):
-                if t.poll() is not None or READY in open(err, "rb").read():
-                    break
-                time.sleep(0.05)
-            s.make("churn", port, "--count", 50)
-            status = t.wait(15)
-        except subprocess.TimeoutExpired:
-            t.kill()
-            status = t.wait()
-        said = open(err, "rb").read()
-        s.check(f"full disk: {view} -o {form}: exit 2, one line",
-                status == 2 and b"tcptrail: stdout: No space left on device\n" in said,
-                f"status {status}\n{said.decode()}")
+            with open(path, "wb") as out:
+                t = s.tracer("full", view, "-o", form, "-P", str(port), "--no-snapshot",
+                             "--mode", "base", stdout=out)
+            why = t.wait_ready()
+            time.sleep(0.2)   # the header
+            t.process.send_signal(signal.SIGSTOP)
+            s.make("churn", port, "--count", 200)
+            t.process.send_signal(signal.SIGCONT)
+            status = None if why else t.process.wait(30)
+            with open(path, "rb") as f:
+                got = f.read()
+        finally:
+            t.stop()
+            witness.close()
+            subprocess.run(["umount", place], check=True)
+        said = s.says(f"{name}: exit 2, one line", status, NOTICES + FULL + SUMMARY, t, 2)
+        if said:
+            s.balance(f"{name}: in the file + lost = made", arrived(view, form, got),
+                      int(said["slow"] or 0), made(view, form, 200), witness.count([port]))
 
 
-def full_recording(s):
-    """The recording ends, the view goes on, and the exit status says so."""
-    place = os.path.join(s.directory, "small")
-    os.mkdir(place)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place]).returncode:
-        return s.skip("full disk: --record", "no tmpfs can be mounted")
-    try:
-        port, path = s.next_port(), os.path.join(place, "r")
-        t = s.tracer("record", "conns", "-o", "json", "-P", str(port), "--record", path)
-        s.check("full disk: --record: traces", t.wait_ready() is None, t.said())
-        s.make("churn", port, "--count", 1000)
-        time.sleep(1)
-        status, said = t.stop(), t.said().decode()
-        ends = sum(b'"tcp.connection"' in line for line in open(t.out, "rb"))
-        s.check("full disk: --record: said once, exit 2",
-                status == 2 and said.count("No space left on device") == 1, f"{status}\n{said}")
-        s.check("full disk: --record: the view told all of them", ends == 2000, ends)
-    finally:
-        subprocess.run(["umount", place], check=True)
+def full_for_all(s):
+    """What is no stream, too; and a replay, which loses what there is in the recording."""
+    for args in ALL_STDOUT:
+        with open("/dev/full", "wb") as full:
+            s.one_line(f"full disk: {' '.join(args)}", FULL[10:-1], [s.tcptrail, *args],
+                       stdout=full)
+    for picture in PICTURES:
+        for form in ("text", "json", "otlp-json"):
+            with open("/dev/full", "wb") as full:
+                t = s.tracer("full", *picture, "-o", form, "--interval", "0.1", "-d", "20",
+                             "--mode", "base", stdout=full)
+            s.says(f"full disk: {' '.join(picture)} -o {form}: exit 2, one line",
+                   t.process.wait(40), NOTICES + FULL + SUMMARY, t, 2)
+    port, path = s.next_port(), os.path.join(s.directory, "replayed")
+    t = s.tracer("record", "record", path, "-P", str(port), "--mode", "base")
+    t.wait_ready()
+    s.make("churn", port, "--count", 20)
+    time.sleep(0.5)
+    t.stop()
+    for view, form, _ in STREAMS:
+        args = [view, "-o", form, "--from", path]
+        whole = subprocess.run([s.tcptrail, *args], capture_output=True, check=True).stdout
+        with open("/dev/full", "wb") as full:
+            t = s.tracer("full", *args, stdout=full)
+        said = s.says(f"full disk: {' '.join(args[:3])} --from: exit 2, one line",
+                      t.process.wait(30), FULL + SUMMARY, t, 2)
+        if said and view != "watch":   # what was open before has lines of its own there
+            s.balance(f"full disk: {' '.join(args[:3])} --from: lost = made", 0,
+                      int(said["slow"] or 0), arrived(view, form, whole))
 
+
+# ---- a slow reader ---------------------------------------------------------------------------------
 
 def slow_reader(s):
-    """A reader that takes nothing: records are whole or counted, and the count is right."""
-    for view, form, enough in OUTPUTS:
-        port = s.next_port()
+    """One that takes nothing before all is over: whole or counted, and the tracer's end is its own."""
+    for view, form, enough in STREAMS:
+        name, port = f"slow reader: {view} -o {form}", s.next_port()
+        witness = Witness(port, port, busy=True)
         read, write = os.pipe()
-        args = [view, "-o", form, "-P", str(port), "--buffer", "64M", "--no-snapshot"]
-        err = os.path.join(s.directory, "slow.err")
-        other = s.tracer("whole", *args)
-        with open(err, "wb") as to:
-            t = subprocess.Popen([s.tcptrail, *args], stdout=write, stderr=to,
-                                 stdin=subprocess.DEVNULL)
+        t = s.tracer("slow", view, "-o", form, "-P", str(port), "--buffer", "256M",
+                     "--no-snapshot", "--mode", "base", stdout=write)
         os.close(write)
-        while READY not in open(err, "rb").read() and t.poll() is None:
-            time.sleep(0.05)
-        other.wait_ready()
+        t.wait_ready()
         s.churn(port, "-n", enough)
         time.sleep(0.5)
-        t.send_signal(signal.SIGINT)
-        other.stop(60)
-        try:
-            status = t.wait(30)
-        except subprocess.TimeoutExpired:
-            t.kill()
-            status = t.wait()
+        status = t.stop(90)
         with os.fdopen(read, "rb") as pipe:
             got = pipe.read()
-        said = open(err).read()
-        whole = open(other.out, "rb").read()
-        lost = lost_of(said, "output slow")
-        name = f"slow reader: {view} -o {form}"
-        s.check(f"{name}: exit 0", status == 0, f"{status}\n{said}")
-        if form == "json":
-            # the other tracer's times are its own: it is the number that must agree
-            read_whole = got.count(b"\n")
-            s.check(f"{name}: read + lost = what there was", lost and
-                    read_whole + lost == whole.count(b"\n"),
-                    f"{read_whole} + {lost} != {whole.count(chr(10).encode())}")
-            faults = sum(not valid(line) for line in got.split(b"\n")[:-1])
+        witness.close()
+        said = s.says(f"{name}: exit 0, says so in its last line", status, NOTICES + SUMMARY, t)
+        if not said:
+            continue
+        s.check(f"{name}: something is lost", said["slow"], said[0])
+        # Of thousands at once `watch` may tell a pair's ends apart: exact in full_disk() alone.
+        if (view, form) != ("watch", "text"):
+            s.balance(f"{name}: read + lost = made", arrived(view, form, got),
+                      int(said["slow"] or 0), made(view, form, enough), witness.count([port]))
+        if form.endswith("json"):
+            faults = sum(not valid(line) for line in got[:got.rfind(b"\n")].split(b"\n"))
             s.check(f"{name}: what arrived is whole", not faults, faults)
-        else:
-            s.check(f"{name}: says that records are lost", lost and len(got) < len(whole),
-                    f"{len(got)} of {len(whole)}\n{said}")
 
 
-FAULTS = [full_disk, full_recording, slow_reader]
+def late_reader(s):
+    """One that sleeps for seconds and then takes all: the rest comes whole, nothing is told twice."""
+    port, got = s.next_port(), []
+    witness = Witness(port, port, busy=True)
+    read, write = os.pipe()
+    t = s.tracer("late", "conns", "-o", "json", "-P", str(port), "--buffer", "256M",
+                 "--no-snapshot", "--mode", "base", stdout=write)
+    os.close(write)
+    t.wait_ready()
+
+    def reader():
+        with os.fdopen(read, "rb") as pipe:
+            time.sleep(4)
+            got.append(pipe.read())
+    thread = threading.Thread(target=reader)
+    thread.start()
+    s.churn(port, "-n", 9000)
+    time.sleep(5)
+    s.churn(port, "-n", 500)
+    time.sleep(0.5)
+    status = t.stop(60)
+    thread.join()
+    witness.close()
+    said = s.says("late reader: exit 0", status, NOTICES + SUMMARY, t)
+    if said:
+        s.check("late reader: something is lost", said["slow"], said[0])
+        s.balance("late reader: read + lost = made", got[0].count(b"\n"), int(said["slow"] or 0),
+                  2 * 9500 + 1, witness.count([port]))
+        ids = [line for line in got[0].split(b"\n") if b'"tcp.connection"' in line]
+        s.check("late reader: those of the end are among them", len(ids) >= 1000 and
+                len(set(ids)) == len(ids), len(ids))
+
+
+def sockets(port):
+    shown = subprocess.run(["ss", "-tanH", f"sport = :{port} or dport = :{port}"], text=True,
+                           capture_output=True, check=True).stdout
+    return shown.count("\n")
+
+
+def slow_pictures(s):
+    """A picture has as many records as there is to show: read and lost are whole pictures."""
+    port = s.next_port()
+    for _ in range(140):   # those of an earlier run, in TIME_WAIT for a minute
+        if not sockets(port):
+            break
+        time.sleep(0.5)
+    held = s.hold(port, 300)
+    each = sockets(port)   # both ends of each, and the listener
+    try:
+        for form in ("json", "otlp-json"):
+            name = f"slow reader: stuck --watch -o {form}"
+            read, write = os.pipe()
+            t = s.tracer("slow", *PICTURES[2], "-o", form, "--interval", "0.1", "--mode", "base",
+                         "-P", str(port), "--buffer", "256M", stdout=write)
+            os.close(write)
+            t.wait_ready()
+            time.sleep(4)
+            status = t.stop(60)
+            with os.fdopen(read, "rb") as pipe:
+                got = pipe.read()
+            said = s.says(f"{name}: exit 0, says so in its last line", status,
+                          NOTICES + SUMMARY, t)
+            if said:
+                s.check(f"{name}: something is lost", said["slow"], said[0])
+                there = got.count(b"\n") + int(said["slow"] or 0)
+                s.check(f"{name}: read + lost are whole pictures", each == 601 and
+                        there >= each and there % each == 0, f"{there} of {each} each")
+    finally:
+        held.stdin.close()
+        held.wait(60)
+    for picture in PICTURES[:2]:
+        name = f"slow reader: {picture[0]} -o text"
+        read, write = os.pipe()
+        t = s.tracer("slow", *picture, "--interval", "0.002", "--mode", "base", stdout=write)
+        os.close(write)
+        t.wait_ready()
+        time.sleep(4)
+        s.says(f"{name}: exit 0", t.stop(60), NOTICES + SUMMARY, t)
+        os.close(read)
+
+
+FAULTS = [full_disk, full_for_all, slow_reader, late_reader, slow_pictures]

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every fault needs: checks that are counted, a tracer, connections, the one line."""
+"""What every fault needs: checks that are counted, a tracer, connections, the one line.
+
+NOTICES, SUMMARY: what a run says before it traces and at its end; all that it may say besides is
+the fault's own line. `slow` in SUMMARY is the ledger's figure.
+"""
 import json
 import os
 import re
@@ -8,6 +12,9 @@ import subprocess
 from tracers import Tracer
 
 PORT = 29100
+NOTICES = r"(?:tcptrail: (?:base mode: |not on this kernel, )[^\n]*\n)*tcptrail: tracing\n"
+SUMMARY = r"tcptrail: (?P<events>\d+) events? \([^()\n]+\), (?P<ended>\d+) connections? ended, in " \
+          r"[^;\n]+; (?:nothing lost|lost: (?P<slow>\d+) output slow)(?:; \d+ hooks? missing)?\n"
 
 
 class Suite:
@@ -33,8 +40,26 @@ class Suite:
         self.port += 1
         return self.port
 
-    def tracer(self, tag, *args):
-        return Tracer(self.tcptrail, list(args), self.directory, tag)
+    def tracer(self, tag, *args, stdout=None):
+        return Tracer(self.tcptrail, list(args), self.directory, tag, stdout)
+
+    def says(self, name, status, want, t, expected=0):
+        """All that it said on stderr is this; the match, or None."""
+        said = t.said().decode()
+        found = re.fullmatch(want, said)
+        self.check(name, found and status == expected,
+                   f"status {status}, expected {expected} and:\n{want}\n{said}")
+        return found
+
+    def balance(self, name, got, lost, want, withheld=0):
+        """What arrived and what is said to be lost is what there was. What the kernel showed no BPF
+        program of anybody (witness.py) is no fault of ours: it may be missing by so much."""
+        off = want - got - lost
+        if off and abs(off) <= withheld:
+            self.skip(name, f"{withheld} events withheld from every BPF program, on top of pid 1: "
+                            f"{got} + {lost} for {want}")
+        else:
+            self.check(name, not off, f"{got} arrived + {lost} lost != {want} made")
 
     def make(self, name, port, *more):
         done = subprocess.run([self.scenario, name, "--port", str(port), *map(str, more)],
@@ -46,6 +71,13 @@ class Suite:
         return subprocess.Popen([self.churn_program, "churn", "-l", str(port), *map(str, more)],
                                 stdout=subprocess.PIPE)
 
+    def hold(self, port, connections):
+        """Open connections, until its stdin is closed."""
+        held = subprocess.Popen([self.churn_program, "hold", "-n", str(connections), "-l", str(port)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        held.stdout.readline()
+        return held
+
     def churn(self, port, *more):
         """Many connections, quickly."""
         made = json.loads(self.load(port, *more).communicate(timeout=300)[0])
@@ -54,7 +86,8 @@ class Suite:
 
     def one_line(self, name, want, argv, **more):
         """Exit 2, nothing on stdout, and on stderr the one line."""
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        more = {"stdout": subprocess.PIPE, **more}
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                               timeout=60, **more)
         self.check(name, done.returncode == 2 and not done.stdout and
                    re.fullmatch(f"tcptrail: {want}\n", done.stderr),
