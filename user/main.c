@@ -147,15 +147,17 @@ static int open_standard_descriptors(void)
  * be written is still known here. */
 static int write_stdout(int status)
 {
-	if (!fflush(stdout) && !ferror(stdout))
-		return status;
-	fprintf(stderr, "tcptrail: stdout: %s\n", strerror(errno ? errno : EIO));
-	return 2;
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "tcptrail: stdout: %s\n", strerror(errno ? errno : EIO));
+		status = 2;
+	}
+	setvbuf(stdout, NULL, _IONBF, 0); /* what held it is main()'s */
+	return status;
 }
 
 int main(int argc, char **argv)
 {
-	static char held[1 << 16];
+	char held[1 << 16];
 	struct options o;
 	int status;
 

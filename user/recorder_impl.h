@@ -73,6 +73,9 @@ int recorder_file_close(struct recorder_file *f, bool (*give_up)(void *arg), voi
 /* A frame with so many events. false: it had to be dropped (the reader is slow). */
 bool recorder_file_put(struct recorder_file *f, const struct buf *bytes, uint32_t events);
 
+/* recorder_preamble.c: fills r->preamble, which begins at r->now_ns. */
+void recorder_preamble(struct recorder *r, const struct source *src, uint64_t interval_ns);
+
 /* recorder_ring.c */
 int recorder_ring_new(struct recorder *r);
 void recorder_ring_free(struct recorder *r);
