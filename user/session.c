@@ -262,6 +262,8 @@ bool run_read_signals(struct run *r)
 			end = true;
 			continue;
 		}
+		if (!r->s.source->replay) /* what has happened by now */
+			r->s.source->ops->poll(r->s.source, r->s.p, 0);
 		run_refresh_stats(r);
 		if (r->view->status)
 			r->view->status(r->state);

@@ -294,6 +294,79 @@ static void time_wait_is_counted_for_its_time(void **st)
 	pipeline_free(p);
 }
 
+static void enter_time_wait(struct pipeline *p, uint64_t ms, uint64_t cookie)
+{
+	struct event e = state(ms + 4, cookie, ST_FIN_WAIT_2, ST_CLOSED);
+
+	feed(p, state(ms, cookie, ST_CLOSED, ST_SYN_SENT));
+	feed(p, state(ms + 1, cookie, ST_SYN_SENT, ST_ESTABLISHED));
+	feed(p, state(ms + 2, cookie, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(ms + 3, cookie, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	e.flags |= EVF_DONE;
+	feed(p, e);
+}
+
+static struct event leave(uint64_t ms, uint64_t cookie, uint8_t substate)
+{
+	struct event e = state(ms, cookie, substate, substate);
+
+	e.kind = EV_TW_LEAVE;
+	e.flags = 0;
+	e.extra.tw.substate = substate;
+	return e;
+}
+
+/* Where each end is told, none is counted off twice: neither those from before the first was told,
+ * nor one whose minute was over by our clock and not by the kernel's timer. */
+static void a_told_end_of_time_wait_is_counted_once(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	const uint32_t *n = &pipeline_stats(p)->now_in_state[ST_TIME_WAIT];
+
+	for (uint64_t cookie = 1; cookie <= 3; cookie++)
+		enter_time_wait(p, (cookie - 1) * 4000, cookie);
+	assert_int_equal(*n, 3);
+	for (uint64_t t = 10; t <= 62; t++)
+		feed(p, tick(t * 1000));
+	assert_int_equal(*n, 2);
+	feed(p, leave(63000, 1, ST_TIME_WAIT));
+	assert_int_equal(*n, 2);
+	feed(p, leave(63100, 4, ST_FIN_WAIT_2)); /* never was in TIME_WAIT */
+	for (uint64_t t = 64; t <= 80; t++)
+		feed(p, tick(t * 1000));
+	assert_int_equal(*n, 2);
+	feed(p, leave(80100, 2, ST_TIME_WAIT));
+	feed(p, leave(80200, 3, ST_TIME_WAIT));
+	assert_int_equal(*n, 0);
+	pipeline_free(p);
+}
+
+/* The SYN met an older connection's CLOSE_WAIT, whose ACK it had to reset: the next SYN was heard. */
+static void a_reset_before_established_ends_another(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event rst = state(2, 1, ST_SYN_SENT, ST_SYN_SENT);
+	struct event e = state(1006, 1, ST_FIN_WAIT_2, ST_CLOSED);
+
+	feed(p, state(1, 1, ST_CLOSED, ST_SYN_SENT));
+	rst.kind = EV_RST_SENT;
+	rst.extra.reset.has_skb = 1;
+	feed(p, rst);
+	assert_int_equal(s.last.kind, CHANGE_RESET);
+	feed(p, state(1003, 1, ST_SYN_SENT, ST_ESTABLISHED));
+	feed(p, state(1004, 1, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(1005, 1, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	e.flags |= EVF_DONE;
+	feed(p, e);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.teardown, TD_NORMAL);
+	assert_int_equal(s.verdict.conn_state, CS_SF);
+	assert_int_equal(pipeline_stats(p)->now_in_state[ST_TIME_WAIT], 1);
+	pipeline_free(p);
+}
+
 static void reuse_ends_a_held_time_wait(void **st)
 {
 	struct seen s;
@@ -367,6 +440,8 @@ int main(void)
 		cmocka_unit_test(lookups_back_off_and_settle),
 		cmocka_unit_test(an_orphan_that_runs_out_says_so),
 		cmocka_unit_test(time_wait_is_counted_for_its_time),
+		cmocka_unit_test(a_told_end_of_time_wait_is_counted_once),
+		cmocka_unit_test(a_reset_before_established_ends_another),
 		cmocka_unit_test(reuse_ends_a_held_time_wait),
 		cmocka_unit_test(a_retransmit_has_its_kind),
 	};

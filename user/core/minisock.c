@@ -8,6 +8,8 @@
  * (evidence: lookup). TIME_WAIT ends the connection for those who wait for its
  * record; with --until reaped the record waits for the minisock.
  */
+#include <string.h>
+
 #include "pipeline_impl.h"
 
 static bool in_minisock(const struct conn *c)
@@ -288,14 +290,26 @@ static void left_early(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool 
 	c->evidence |= EVIDENCE_ESTIMATE;
 }
 
+/* Each that goes is announced from the first on: those counted before it as well, and those whose
+ * minute was reckoned to be over while the kernel's timer, which rounds up, was not. */
+static void leaving_is_told(struct pipeline *p)
+{
+	if (p->sees_tw_leave)
+		return;
+	p->sees_tw_leave = true;
+	p->stats.now_in_state[ST_TIME_WAIT] += p->tw_presumed_over;
+	memset(p->tw_expiring, 0, sizeof(p->tw_expiring));
+	p->tw_counting = false;
+}
+
 void minisock_leave(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = conntab_find(p->conns, e->cookie);
 	bool purge = e->flags & EVF_KTHREAD;
 
-	p->sees_tw_leave = true;
+	leaving_is_told(p);
 	if (!c) {
-		if (p->stats.now_in_state[ST_TIME_WAIT])
+		if (e->extra.tw.substate != ST_FIN_WAIT_2 && p->stats.now_in_state[ST_TIME_WAIT])
 			p->stats.now_in_state[ST_TIME_WAIT]--;
 		return;
 	}
@@ -419,8 +433,10 @@ void minisock_expire_unwatched(struct pipeline *p, uint64_t now_ns)
 		p->tw_second = second - slots;
 	while (p->tw_second < second) {
 		uint32_t *n = &p->tw_expiring[++p->tw_second % slots];
+		uint32_t over = *n < *in_tw ? *n : *in_tw;
 
-		*in_tw -= *n < *in_tw ? *n : *in_tw;
+		*in_tw -= over;
+		p->tw_presumed_over += over;
 		*n = 0;
 	}
 }

@@ -77,6 +77,7 @@ struct pipeline {
 	uint32_t tw_expiring[TIME_WAIT_S + 4];
 	uint64_t tw_second;          /* every slot up to it is counted off */
 	bool tw_counting;
+	uint32_t tw_presumed_over;   /* counted off so, while nobody had told of one's end */
 	uint64_t lost_at_ns;         /* newest growth of the ledger */
 };
 

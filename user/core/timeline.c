@@ -221,6 +221,9 @@ static void enter_established(struct pipeline *p, struct conn *c, const struct e
 		timeline_syns(p, c, &e->tcp);
 	c->est_ns = e->ts_ns;
 	c->seen |= SEEN_ESTABLISHED | SEEN_EST_TIME;
+	/* A RST in SYN_SENT answers the ACK of an older, half-open connection of the same ports (RFC
+	 * 9293, 3.5.1): it ended that one. */
+	c->seen &= ~SEEN_RST_SENT;
 	if (e->old_state == ST_SYN_SENT) {
 		c->synack_ns = e->ts_ns;
 		c->seen |= SEEN_SYNACK_TIME;
