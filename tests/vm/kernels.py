@@ -15,6 +15,7 @@ version leaves the pool one day: a series is resolved by name, and a day-old ans
 asked for again. Without a network what is in the cache is used.
 """
 import argparse
+import fcntl
 import functools
 import os
 import re
@@ -254,6 +255,14 @@ def main():
     parser.add_argument("series", nargs="*", default=DEFAULT_SERIES)
     args = parser.parse_args()
 
+    args.cache.mkdir(parents=True, exist_ok=True)
+    with (args.cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)   # tests side by side share the cache
+        offer(args)
+
+
+def offer(args):
+    """A line per series."""
     apt = PrivateApt(args.cache / "apt")
     try:
         apt.update(args.refresh)

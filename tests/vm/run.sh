@@ -28,9 +28,10 @@ run.sh [OPTIONS]
   --out DIR          consoles and results (default build/vm)
   --cache DIR        packaged kernels (default ~/.cache/tcptrail-vm)
   --limit SECONDS    wall time of one VM (default 900)
+  --jobs N           VMs side by side (default: as many as there are processors)
   --script FILE      run this in the VM instead of the suite: its "ok", "not ok", "skip" count
   --program FILE     put this program into the VM as well; repeatable
-  --console          show the VMs' consoles
+  --console          show the VMs' consoles, one VM after the other
 TEXT
 }
 
@@ -41,6 +42,7 @@ die() {
 
 kernels=() only=() fetch=() programs=()
 modes=full virtual=1 long=1 limit=900 console='' script=''
+jobs=$(nproc)
 tcptrail=$root/build-static/tcptrail
 scenario=$root/build-static/tests/scenario
 out=$root/build/vm
@@ -57,9 +59,10 @@ while [ $# -gt 0 ]; do
 	--out) out=${2?} && shift ;;
 	--cache) fetch=(--cache "${2?}") && shift ;;
 	--limit) limit=${2?} && shift ;;
+	--jobs) jobs=${2?} && shift ;;
 	--script) script=$(readlink -f "${2?}") && shift ;;
 	--program) programs+=("$(readlink -f "${2?}")") && shift ;;
-	--console) console=1 ;;
+	--console) console=1 && jobs=1 ;;
 	--help) usage && exit 0 ;;
 	*) usage >&2 && die "what is \"$1\"?" ;;
 	esac
@@ -70,6 +73,7 @@ both) modes='base full' ;;
 base | full) ;;
 *) die "--mode $modes: expected base, full or both" ;;
 esac
+[[ $jobs =~ ^[1-9][0-9]*$ ]] || die "--jobs $jobs: expected a number"
 [ -x "$tcptrail" ] || die "$tcptrail: not there; \`make static\` makes it"
 [ -x "$scenario" ] || die "$scenario: not there; \`make static\` makes it"
 command -v qemu-system-x86_64 >/dev/null || die "needs qemu-system-x86_64 (package qemu-system-x86)"
@@ -94,13 +98,13 @@ tracers() {
 boot() {
 	local time=()
 	[ -z "$virtual" ] || time=(-icount 'shift=auto,sleep=off')
-	timeout -s KILL "$limit" qemu-system-x86_64 -accel tcg -cpu max -smp 1 -m 512 \
+	timeout --foreground -s KILL "$limit" qemu-system-x86_64 -accel tcg -cpu max -smp 1 -m 512 \
 		-display none -no-reboot -nodefaults -no-user-config \
 		-serial stdio -serial "file:$3/out.tgz" \
 		-device isa-debug-exit,iobase=0xf4,iosize=0x04 \
 		-kernel "$2/vmlinuz" -initrd "$1" -append 'console=ttyS0 quiet panic=-1' \
 		"${time[@]}" </dev/null 2>&1 |
-		if [ -n "$console" ]; then tee "$3/console"; else cat >"$3/console"; fi
+		if [ -n "$console" ]; then tee "$3/console" >&2; else cat >"$3/console"; fi
 	return "${PIPESTATUS[0]}"
 }
 
@@ -147,7 +151,6 @@ run_vm() {
 	rm -rf "$dir"
 	mkdir -p "$dir/results" "$dir/job"
 	plan >"$dir/job/plan"
-	[ -s "$dir/job/plan" ] || die "no such scenario: ${only[*]}"
 	tracers "$3" >"$dir/job/tracers"
 	echo "doctor -o json --mode $3" >"$dir/job/doctor"
 	[ -z "$script" ] || cp "$script" "$dir/job/script"
@@ -164,8 +167,8 @@ run_vm() {
 		tail -n 12 "$dir/console"
 	fi
 	if [ -n "$script" ]; then
-		tr -d '\r' <"$dir/console" | grep -E '^(ok|not ok|skip) - ' | tee -a "$said"
-		[ $status -eq 33 ] || echo "not ok - $1 $3: its verdict" | tee -a "$said"
+		tr -d '\r' <"$dir/console" | grep -E '^(ok|not ok|skip) - ' | tee "$dir/said"
+		[ $status -eq 33 ] || echo "not ok - $1 $3: its verdict" | tee -a "$dir/said"
 		return
 	fi
 	judge "$dir" "$3" "$status" "$4"
@@ -203,9 +206,29 @@ report() {
 
 # ---- all of it -----------------------------------------------------------------
 
+# vm SERIES KERNEL_DIR MODE RELEASE: what is said of one VM comes in one piece, at its end.
+vm() {
+	local start=$SECONDS dir=$out/$1-$3 text
+	text=$(run_vm "$@" 2>&1)
+	[ -e "$dir/said" ] || [ -z "$script" ] || echo "not ok - $1 $3: no VM" >"$dir/said"
+	[ -s "$dir/verdicts" ] || [ -n "$script" ] || echo "fail (VM)" >"$dir/verdicts"
+	printf '%s\n' "${text:+$text
+}kernel $4, $3 mode: $((SECONDS - start)) s"
+}
+
+# Each VM's job is a process group: nothing of it outlives this script.
+stop() {
+	local pid
+	for pid in $(jobs -pr); do
+		kill -KILL -- "-$pid" 2>/dev/null
+	done
+}
+
+[ -n "$(plan)" ] || die "no such scenario: ${only[*]}"
 mkdir -p "$out"
-columns=() missing=0 said=$out/said
-: >"$said"
+columns=() missing=0
+trap stop EXIT
+trap 'exit 130' INT TERM
 while IFS=$'\t' read -r series release where; do
 	if [ "$release" = skip ]; then
 		echo "SKIP kernel $series: $where"
@@ -213,30 +236,32 @@ while IFS=$'\t' read -r series release where; do
 		continue
 	fi
 	for mode in $modes; do
-		SECONDS=0
-		run_vm "$series" "$where" "$mode" "$release"
-		echo "kernel $release, $mode mode: $SECONDS s"
-		[ -n "$script" ] || columns+=("$series-$mode")
+		while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do
+			wait -n
+		done
+		columns+=("$series-$mode")
+		set -m
+		vm "$series" "$where" "$mode" "$release" </dev/null &
+		set +m
 	done
 done < <("$here/kernels.py" "${fetch[@]}" "${kernels[@]}")
+wait
 
+# count FILE WORD
 count() {
-	[ ${#columns[@]} -gt 0 ] && (cd "$out" && cat "${columns[@]/%//verdicts}") | grep -c "^$1 "
+	[ ${#columns[@]} -gt 0 ] && (cd "$out" && cat "${columns[@]/%//$1}") | grep -c "^$2 "
 }
 if [ -n "$script" ]; then
-	passed=$(grep -c '^ok ' "$said") failed=$(grep -c '^not ok ' "$said")
-	echo "$passed passed, $failed failed, $(($(grep -c '^skip ' "$said") + missing)) skipped"
-	[ "$failed" -eq 0 ] || exit 1
-	[ "$passed" -gt 0 ] || exit 77
-	exit 0
+	passed=$(count said ok) failed=$(count said 'not ok') skipped=$(count said skip)
+else
+	passed=$(count verdicts pass) failed=$(count verdicts fail) skipped=$(count verdicts skip)
 fi
-[ ${#columns[@]} -eq 0 ] || (
+[ -n "$script" ] || [ ${#columns[@]} -eq 0 ] || (
 	cd "$out" || exit
 	report instructions 'instructions verified (*: of the program)' "${columns[@]}"
 	echo
 	report verdicts scenario "${columns[@]}"
 )
-passed=$(count pass) failed=$(count fail) skipped=$(count skip)
 echo "$((passed)) passed, $((failed)) failed, $((skipped + missing)) skipped"
 [ $((failed)) -eq 0 ] || exit 1
 [ $((passed)) -gt 0 ] || exit 77
