@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs test suites one after the other, keeps each one's log, and ends with ONE line of
 # sums: "N passed, N failed, N skipped". Non-zero if anything failed.
-#   tests/tally.sh [-q] [-d LOG-DIRECTORY] 'NAME: COMMAND'...
+#   tests/tally.sh [-q] [-d LOG-DIRECTORY] 'NAME: COMMAND'... [-- 'NAME: COMMAND'...]...
 #   -q  do not show a suite's output while it runs; show its end if it fails
+#   --  what follows, up to the next one, is a lane: the lanes run side by side, each of them
+#       one after the other, when what stands before the first "--" has ended
 # What a suite's log says: its last line of the form above, else the sum of cmocka's
 # lines. A suite that fails without saying so, or passes without saying anything, counts
 # as one failed. A NAME ending in "!" is a step and not a suite: it counts as one passed
@@ -20,7 +22,8 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || { echo "tally: nothing to run" >&2; exit 2; }
 mkdir -p "$logs" || exit 2
-passed=0 failed=0 skipped=0
+sums=$logs/sums
+: >"$sums" || exit 2
 
 # figures LOG: "passed failed skipped", or nothing where the log has no result
 figures() {
@@ -39,9 +42,9 @@ figures() {
 		}'
 }
 
-# suite NAME LOG STATUS: adds its figures to the sums
+# suite NAME LOG STATUS TIME: adds its figures to the sums
 suite() {
-	local name=$1 log=$2 status=$3 p=0 f=0 s=0 result
+	local name=$1 log=$2 status=$3 took=$4 p=0 f=0 s=0 result
 	case $name in
 	*!) [ "$status" = 0 ] && p=1 || f=1 ;;
 	*)
@@ -57,9 +60,9 @@ suite() {
 		fi
 		;;
 	esac
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	printf '== %s: %d passed, %d failed, %d skipped (status %d, %s)\n' "${name%!}" "$p" "$f" \
-		"$s" "$status" "$log"
+	echo "$p $f $s" >>"$sums"
+	printf '== %s: %d passed, %d failed, %d skipped (status %d, %s, %s)\n' "${name%!}" "$p" "$f" \
+		"$s" "$status" "$took" "$log"
 	if [ -n "$quiet" ] && [ "$f" != 0 ]; then
 		grep -E '^(not ok|FAIL|\[  FAILED)|[Ee]rror' "$log" | head -n 40 | sed 's/^/  /'
 		echo "-- the end of $log:"
@@ -70,22 +73,64 @@ suite() {
 	fi
 }
 
-for spec in "$@"; do
-	name=${spec%%: *}
-	command=${spec#*: }
-	log=$logs/${name//[^A-Za-z0-9._-]/_}.log
-	log=${log/%_.log/.log}
-	if [ -n "$quiet" ]; then
-		start=$SECONDS
-		bash -c "$command" >"$log" 2>&1 </dev/null
+exec 3>&1
+# The processors' time is that of the children it waited for.
+TIMEFORMAT='%0R s, of the processors %0U + %0S s'
+
+# lane SPEC...: one after the other; what is said of a suite comes in one piece
+lane() {
+	local spec name command log status took text
+	for spec; do
+		name=${spec%%: *}
+		command=${spec#*: }
+		log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+		log=${log/%_.log/.log}
+		if [ -n "$quiet" ]; then
+			took=$({ time bash -c "$command" >"$log" 2>&1 </dev/null 3>&-; } 2>&1)
+		else
+			echo "== ${name%!}"
+			took=$({
+				time bash -c "$command" 2>&1 </dev/null 3>&- | tee "$log" >&3
+				exit "${PIPESTATUS[0]}"
+			} 2>&1)
+		fi
 		status=$?
-		echo "== ${name%!}: $((SECONDS - start)) s"
-	else
-		echo "== ${name%!}"
-		bash -c "$command" 2>&1 </dev/null | tee "$log"
-		status=${PIPESTATUS[0]}
+		text=$(suite "$name" "$log" "$status" "$took")
+		printf '%s\n' "$text"
+	done
+}
+
+# A lane is a process group: it ends with this script, and its programs do not ignore SIGINT as
+# those of a plain job in the background would.
+stop() {
+	local pid
+	for pid in $(jobs -pr); do
+		kill -TERM -- "-$pid" 2>/dev/null
+	done
+}
+trap stop EXIT
+trap 'exit 130' INT TERM
+
+steps=() beside='' wanted=0
+for spec in "$@" --; do
+	if [ "$spec" != -- ]; then
+		steps+=("$spec") wanted=$((wanted + 1))
+		continue
 	fi
-	suite "$name" "$log" "$status"
+	if [ -n "$beside" ]; then
+		set -m
+		lane "${steps[@]}" &
+		set +m
+	else
+		lane "${steps[@]}"
+	fi
+	steps=() beside=1
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" = 0 ]
+wait
+awk -v wanted="$wanted" '
+	{ p += $1; f += $2; s += $3 }
+	END {
+		f += wanted - NR # of a lane that died
+		printf "%d passed, %d failed, %d skipped\n", p, f, s
+		exit f != 0
+	}' "$sums"
