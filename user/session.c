@@ -54,6 +54,11 @@ void session_keep(struct session *s, const char *why)
 		recorder_keep(r->recorder, run_now(), why);
 }
 
+uint64_t session_started(const struct session *s)
+{
+	return ((const struct run *)s)->started_ns;
+}
+
 uint64_t session_realtime(const struct session *s, uint64_t mono_ns)
 {
 	return mono_ns + (uint64_t)pipeline_clock_offset(s->p);

@@ -71,6 +71,8 @@ void session_printed(struct session *s);
 void session_keep(struct session *s, const char *why);
 
 /* Helpers that all views share. */
+/* When the run began (CLOCK_MONOTONIC, ns), or the recording that it reads did; 0: not yet. */
+uint64_t session_started(const struct session *s);
 uint64_t session_realtime(const struct session *s, uint64_t mono_ns);
 
 /* An endpoint for people: with -r by name, as soon as names are known; else (and until then)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Each tests/golden/NAME.ttr, a scenario as a kernel told it, must give what NAME.json has:
-# `events`, `conns --open` and `timeline` as JSON. No root, no BTF, nothing of this host.
+# `events`, `conns --open` and `timeline` as JSON; and all of them as text what VIEW.text has. No root, no BTF, nothing of this host.
 # One "ok" or "not ok" line each, then "N passed, N failed, N skipped".
 #   tests/replay/run.sh [BUILD-DIRECTORY] [--update]
 set -u
@@ -52,6 +52,17 @@ drawn() {
 	for view in watch events conns timeline states listeners stuck; do
 		"$tcptrail" $view --from "$1" >"$dir/text" 2>"$dir/err" || { cat "$dir/err"; return 1; }
 	done
+}
+
+# What people read, of all recordings in one file a view: tests/golden/VIEW.text.
+reads() {
+	local f
+	for f in tests/golden/*.ttr; do
+		echo "### $(basename "$f" .ttr)"
+		TZ=UTC COLUMNS=80 "$tcptrail" "$1" --from "$f" 2>&1 || return 1
+	done >"$dir/text"
+	[ "$update" != --update ] || cp "$dir/text" "tests/golden/$1.text"
+	diff "tests/golden/$1.text" "$dir/text"
 }
 
 # wrong NAME EXPECTED ARGUMENT...: one line, status 2, nothing on stdout
@@ -111,6 +122,9 @@ for file in tests/golden/*.ttr; do
 	check "$name gives what it gave" golden "$file"
 	check "$name is drawn by every view" drawn "$file"
 	one=$file
+done
+for view in watch conns events timeline; do
+	check "$view: what people read" reads $view
 done
 [ -n "$one" ] || { echo "not ok - there is no golden recording"; failed=$((failed + 1)); }
 

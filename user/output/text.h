@@ -26,13 +26,13 @@ struct text {
 };
 
 void text_init(struct text *t, struct session *s);
-/* Remembers the first time that the stream told: call it from every callback. */
+/* The run's start (a recording's, a capture's first packet); where nobody knows it, the first time
+ * that the stream told. Call it from every callback. */
+void text_set_base(struct text *t, uint64_t ts_ns);
 static inline void text_base(struct text *t, uint64_t ts_ns)
 {
-	if (!t->has_base && ts_ns) {
-		t->base_ns = ts_ns;
-		t->has_base = true;
-	}
+	if (!t->has_base && ts_ns)
+		text_set_base(t, ts_ns);
 }
 
 /* One line in the making. Columns are counted, not bytes. A text that is longer than its
@@ -78,7 +78,8 @@ static inline int text_time_width(const struct text *t)
 {
 	return t->wall_clock ? TEXT_CLOCK_WIDTH : TEXT_TIME_WIDTH;
 }
-/* Seconds since start in 7 columns (123.456, 1234.56, ...) or HH:MM:SS.mmm in 12. */
+/* Seconds since start in 7 columns (123.456, 1234.56, ...; -0.123: seen while the hooks were being
+ * attached) or HH:MM:SS.mmm in 12. */
 void text_time(const struct text *t, struct line *l, uint64_t ts_ns);
 /* pid right-aligned to end before `pid_end`, a blank, comm: "-" and "-" when unknown. */
 void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end);

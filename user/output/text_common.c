@@ -98,7 +98,7 @@ static void digits(struct buf *b, uint64_t v, int n)
 }
 
 /* Seven columns for as long as they suffice: what a long run needs is not its microseconds. */
-static void put_seconds(struct line *l, uint64_t ns)
+static void put_seconds(struct line *l, bool before, uint64_t ns)
 {
 	static const struct {
 		uint64_t below_s, unit_ns;
@@ -107,6 +107,8 @@ static void put_seconds(struct line *l, uint64_t ns)
 	uint64_t s = ns / 1000000000;
 	size_t from = l->b->len;
 
+	if (before)
+		buf_char(l->b, '-');
 	buf_u64(l->b, s);
 	for (unsigned i = 0; i < sizeof(scale) / sizeof(scale[0]); i++) {
 		if (s >= scale[i].below_s)
@@ -118,12 +120,21 @@ static void put_seconds(struct line *l, uint64_t ns)
 	line_right(l, from, TEXT_TIME_WIDTH);
 }
 
+void text_set_base(struct text *t, uint64_t ts_ns)
+{
+	uint64_t started = t->s ? session_started(t->s) : 0;
+
+	t->base_ns = started ? started : ts_ns;
+	t->has_base = true;
+}
+
 void text_time(const struct text *t, struct line *l, uint64_t ts_ns)
 {
 	if (t->wall_clock)
 		buf_clock(l->b, session_realtime(t->s, ts_ns));
 	else
-		put_seconds(l, ts_ns > t->base_ns ? ts_ns - t->base_ns : 0);
+		put_seconds(l, ts_ns < t->base_ns,
+			    ts_ns < t->base_ns ? t->base_ns - ts_ns : ts_ns - t->base_ns);
 }
 
 void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end)

@@ -72,7 +72,7 @@ static void put_first(const struct text *t, struct line *l, const struct conn *c
 		      const struct verdict *v, const char *call)
 {
 	if (v->initiator == INIT_LOCAL || v->initiator == INIT_PEER) {
-		line_str(l, l->brief ? "" : ", ");
+		line_str(l, v->teardown == TD_NORMAL && l->brief ? "" : ", "); /* nothing before it */
 		line_str(l, side_name(c->role, v->initiator == INIT_LOCAL));
 		line_str(l, " closed first");
 	}
@@ -100,8 +100,6 @@ static void say_half_closed(const struct text *t, struct line *l, const struct c
 		buf_char(l->b, ' ');
 		buf_duration(l->b, (uint64_t)v->half_close_ns);
 	}
-	if (l->brief)
-		buf_char(l->b, ' ');
 	put_first(t, l, c, v, closing_call(c));
 }
 
