@@ -15,13 +15,14 @@ class Tracer:
     """One run of the program; its output goes to files, so that no pipe can fill: but where stdout
     is given."""
 
-    def __init__(self, program, args, directory, tag, stdout=None):
+    def __init__(self, program, args, directory, tag, stdout=None, preexec_fn=None):
         self.tag, self.args = tag, args
         self.out = os.path.join(directory, tag + ".out")
         self.err = os.path.join(directory, tag + ".err")
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen([program, *args], stdin=subprocess.DEVNULL, stderr=err,
-                                            stdout=out if stdout is None else stdout)
+                                            stdout=out if stdout is None else stdout,
+                                            preexec_fn=preexec_fn)
 
     def said(self):
         with open(self.err, "rb") as f:

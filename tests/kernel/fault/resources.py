@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs out: descriptors; and 20,000 connections at once."""
 import json
+import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import time
+import urllib.request
 
-from fault.suite import PORT
-from tracers import READY
+from fault.suite import NOTICES, SUMMARY
 from witness import Witness
 
 AT_ONCE = 20000
+TRACING = r"tcptrail: tracing\n"
+TABLE = r"STATE         SOCKETS\n(?:[A-Z0-9-]+ +\d+\n)+"
 
 
 def descriptors(s):
@@ -22,9 +26,56 @@ def descriptors(s):
         s.one_line(f"ulimit -n {n}: one line", rf"needs 64 file descriptors, and the limit is {n} "
                    r"\(try: ulimit -n 1024\)", [s.tcptrail, "conns", "-d", "1"],
                    preexec_fn=limited(n))
-    done = subprocess.run([s.tcptrail, "conns", "-d", "0.2", "-P", str(PORT)], capture_output=True,
-                          stdin=subprocess.DEVNULL, preexec_fn=limited(64), timeout=60)
-    s.check("ulimit -n 64: traces", done.returncode == 0 and READY in done.stderr, done.stderr)
+    port = s.next_port()
+    t = s.tracer("few", "conns", "-o", "json", "-P", str(port), "--mode", "base", "--no-snapshot",
+                 preexec_fn=limited(64))
+    t.wait_ready()
+    # what it may still open is gone while it runs: names of processes, cgroups' paths
+    resource.prlimit(t.process.pid, resource.RLIMIT_NOFILE, (8, 8))
+    s.churn(port, "-n", 500)
+    time.sleep(0.5)
+    status = t.stop()
+    said = s.says("ulimit -n 64, and none left while it runs: exit 0", status, NOTICES + SUMMARY, t)
+    with open(t.out, "rb") as f:
+        ends = f.read().count(b'"tcp.connection"')
+    s.balance("... and tells every end", ends, int(said["slow"] or 0) if said else 0, 1000)
+    crowd(s)
+
+
+def crowd(s):
+    """More clients of `serve` than it has descriptors: it goes on, and answers when they are gone."""
+    port, traced = s.next_port(), s.next_port()
+    t = s.tracer("crowd", "serve", "--listen", f"127.0.0.1:{port}", "-P", str(traced), "--mode",
+                 "base", "--no-snapshot")
+    t.wait_ready()
+    held = len(os.listdir(f"/proc/{t.process.pid}/fd"))
+    resource.prlimit(t.process.pid, resource.RLIMIT_NOFILE, (held + 5, held + 5))
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(50)]
+    time.sleep(0.5)
+    before = cpu_ticks(t.process.pid)
+    time.sleep(2)
+    spent = cpu_ticks(t.process.pid) - before
+    s.churn(traced, "-n", 200)
+    for c in clients:
+        c.close()
+    time.sleep(0.5)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    closed = sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                 if line.startswith("tcptrail_connections_closed_total{"))
+    s.check("serve without descriptors: counted all the same", closed == 400, closed)
+    lost = re.findall(r"^tcptrail_events_lost_total\{.*\} (\d+)$", text, re.M)
+    s.check("serve without descriptors: nothing lost", lost and not sum(map(int, lost)), lost)
+    # of 200 ticks: asking accept() again and again takes what there is
+    s.check("serve without descriptors: waits, does not spin", spent < 100, spent)
+    s.says("serve without descriptors: exit 0", t.stop(), rf"{NOTICES[:-len(TRACING)]}tcptrail: "
+           rf"serving http://127.0.0.1:{port}/\n{TRACING}" + SUMMARY, t)
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def told_all(s, ends, lost, status, withheld):
@@ -80,6 +131,7 @@ def at_once(s):
         stats = ends[-1]
         ends = [r for r in ends if r["event"]["name"] == "tcp.connection"]
         witness.close()
+        s.says("20,000 at once: exit 0", status, NOTICES + TABLE + SUMMARY, t)
         told_all(s, ends, stats["tracer"]["lost"], status, witness.count(ports))
     finally:
         witness.close()

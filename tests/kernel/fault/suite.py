@@ -40,8 +40,8 @@ class Suite:
         self.port += 1
         return self.port
 
-    def tracer(self, tag, *args, stdout=None):
-        return Tracer(self.tcptrail, list(args), self.directory, tag, stdout)
+    def tracer(self, tag, *args, **more):
+        return Tracer(self.tcptrail, list(args), self.directory, tag, **more)
 
     def says(self, name, status, want, t, expected=0):
         """All that it said on stderr is this; the match, or None."""
