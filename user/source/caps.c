@@ -31,10 +31,18 @@ int caps_check(char *msg, size_t msg_len)
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n > 0)
 		self[n] = '\0';
-	snprintf(msg, msg_len,
-		 "needs %s%s%s (run as root, or: sudo setcap cap_bpf,cap_perfmon+ep %s)",
-		 bpf ? "" : "CAP_BPF", bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON",
-		 self);
+	n = snprintf(msg, msg_len, "needs %s%s%s", bpf ? "" : "CAP_BPF",
+		     bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON");
+	if (n < 0 || (size_t)n >= msg_len)
+		return -EPERM;
+	/* Root without them is told neither to become root nor to use a file's capabilities, which
+	 * its bounding set would not let through. */
+	if (!geteuid())
+		snprintf(msg + n, msg_len - (size_t)n,
+			 ", which root has not here (a container? add them to its capabilities)");
+	else
+		snprintf(msg + n, msg_len - (size_t)n,
+			 " (run as root, or: sudo setcap cap_bpf,cap_perfmon+ep %s)", self);
 	return -EPERM;
 }
 
