@@ -294,16 +294,21 @@ static void time_wait_is_counted_for_its_time(void **st)
 	pipeline_free(p);
 }
 
+/* Each from a port of its own. */
 static void enter_time_wait(struct pipeline *p, uint64_t ms, uint64_t cookie)
 {
-	struct event e = state(ms + 4, cookie, ST_FIN_WAIT_2, ST_CLOSED);
+	static const uint8_t states[] = {ST_CLOSED,	ST_SYN_SENT,   ST_ESTABLISHED,
+					 ST_FIN_WAIT_1, ST_FIN_WAIT_2, ST_CLOSED};
 
-	feed(p, state(ms, cookie, ST_CLOSED, ST_SYN_SENT));
-	feed(p, state(ms + 1, cookie, ST_SYN_SENT, ST_ESTABLISHED));
-	feed(p, state(ms + 2, cookie, ST_ESTABLISHED, ST_FIN_WAIT_1));
-	feed(p, state(ms + 3, cookie, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
-	e.flags |= EVF_DONE;
-	feed(p, e);
+	for (unsigned i = 0; i + 1 < sizeof(states); i++) {
+		struct event e = state(ms + i, cookie, states[i], states[i + 1]);
+
+		if (i)
+			e.lport += cookie;
+		if (states[i] == ST_FIN_WAIT_2)
+			e.flags |= EVF_DONE;
+		feed(p, e);
+	}
 }
 
 static struct event leave(uint64_t ms, uint64_t cookie, uint8_t substate)
@@ -338,6 +343,40 @@ static void a_told_end_of_time_wait_is_counted_once(void **st)
 	assert_int_equal(*n, 2);
 	feed(p, leave(80100, 2, ST_TIME_WAIT));
 	feed(p, leave(80200, 3, ST_TIME_WAIT));
+	assert_int_equal(*n, 0);
+	pipeline_free(p);
+}
+
+/* A lookup's answer can overtake the hook's word, which lies in the ring: only without it does the
+ * next answer end the record. */
+static void a_lookup_does_not_forestall_the_hook(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){.until_reaped = true});
+	const uint32_t *n = &pipeline_stats(p)->now_in_state[ST_TIME_WAIT];
+	struct event gone = tick(61000);
+
+	enter_time_wait(p, 0, 1);
+	enter_time_wait(p, 10, 2);
+	enter_time_wait(p, 20, 3);
+	feed(p, leave(60500, 3, ST_TIME_WAIT));
+	assert_int_equal(s.ends, 1);
+	gone.kind = EV_TW_LOOKUP;
+	gone.cookie = 1;
+	feed(p, gone);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(*n, 2);
+	feed(p, leave(61000, 1, ST_TIME_WAIT));
+	assert_int_equal(s.ends, 2);
+	assert_int_equal(s.end.tw_end, TW_EXPIRED);
+	assert_int_equal(*n, 1);
+	gone.cookie = 2;
+	feed(p, gone);
+	assert_int_equal(s.ends, 2);
+	gone.ts_ns += 1000000000;
+	feed(p, gone);
+	assert_int_equal(s.ends, 3);
+	assert_int_equal(s.end.tw_end, TW_EXPIRED);
 	assert_int_equal(*n, 0);
 	pipeline_free(p);
 }
@@ -441,6 +480,7 @@ int main(void)
 		cmocka_unit_test(an_orphan_that_runs_out_says_so),
 		cmocka_unit_test(time_wait_is_counted_for_its_time),
 		cmocka_unit_test(a_told_end_of_time_wait_is_counted_once),
+		cmocka_unit_test(a_lookup_does_not_forestall_the_hook),
 		cmocka_unit_test(a_reset_before_established_ends_another),
 		cmocka_unit_test(reuse_ends_a_held_time_wait),
 		cmocka_unit_test(a_retransmit_has_its_kind),

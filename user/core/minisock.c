@@ -364,6 +364,21 @@ void minisock_segment(struct pipeline *p, const struct event *e)
 
 /* --- base mode's lookups -------------------------------------------------------- */
 
+/* No minisock there. Where a hook tells of its end, that word is on its way in the ring, behind the
+ * answer: it is waited for once; had it been lost, the next look would settle it. */
+static void no_time_wait(struct pipeline *p, struct conn *c, uint64_t now_ns)
+{
+	struct conn_end *end = conntab_end(p->conns, c);
+	uint64_t over_ns = end->tw_ns + TIME_WAIT_S * NSEC_PER_SEC;
+
+	if ((p->sees_tw_enter || p->sees_tw_leave) && !end->tw_left_ns)
+		end->tw_left_ns = now_ns;
+	else if (now_ns >= over_ns)
+		minisock_reaped(p, c, over_ns, TW_EXPIRED);
+	else
+		minisock_reaped(p, c, now_ns, TW_KILLED);
+}
+
 void minisock_lookup(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = conntab_find(p->conns, e->cookie);
@@ -377,11 +392,8 @@ void minisock_lookup(struct pipeline *p, const struct event *e)
 	if (!e->extra.lookup.found) {
 		if (c->state != ST_TIME_WAIT)
 			gone_without_fin(p, c, e->ts_ns, false);
-		else if (e->ts_ns - conn_end(c)->tw_ns >= TIME_WAIT_S * NSEC_PER_SEC)
-			minisock_reaped(p, c, conn_end(c)->tw_ns + TIME_WAIT_S * NSEC_PER_SEC,
-					TW_EXPIRED);
 		else
-			minisock_reaped(p, c, e->ts_ns, TW_KILLED);
+			no_time_wait(p, c, e->ts_ns);
 		return;
 	}
 	if (in_minisock(c) && e->extra.lookup.state == ST_TIME_WAIT) {
