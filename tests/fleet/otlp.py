@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`-o otlp-json`, held against the proto twice.
+"""`-o otlp-json`, held against the proto twice, and put through the Collector's own reader.
 
-Debian 12 has no package of OTLP's own .proto files, so both checks start from FIELDS below:
+Debian 12 has no package of OTLP's own .proto files, so the first two start from FIELDS below:
 the fields of opentelemetry-proto 1.5 (logs/v1/logs.proto, common/v1/common.proto,
 resource/v1/resource.proto, collector/logs/v1/logs_service.proto) with their numbers and
 types, written from that list. From it a JSON Schema is made, as strict as OTLP's JSON
@@ -13,6 +13,7 @@ import json
 import jsonschema
 
 import harness
+import pdata
 
 FIELDS = {  # message: {field: (number, type, repeated)}
     "ExportLogsServiceRequest": {"resource_logs": (1, "ResourceLogs", True)},
@@ -181,6 +182,12 @@ def check(t, ground):
                 told += len(records)
             harness.Tally.true(told, "no record")
         t.check(f"otlp-json of {' '.join(command)}: as the proto has it, and the same facts", every)
+
+    def every_line():
+        return [line for file in harness.recordings() for command in COMMANDS
+                for line in harness.run(ground.tcptrail, *command, "-o", "otlp-json", "--from",
+                                        file).decode().splitlines()]
+    pdata.check(t, ground.fetch, every_line)
 
     def damaged():
         line = json.loads(both(ground.tcptrail, ["conns", "--from", harness.recordings()[0]])[0][0])

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The suite `fleet`: what leaves the host, and what takes it, on real records.
 
-    run.py [--tcptrail PATH] [--only PART]
+    run.py [--tcptrail PATH] [--only PART] [--fetch]
 
 Needs no root: every record is made from a recording. A tool that is not installed is
-skipped by name.
+skipped by name. --fetch gets what takes long to fetch and build, once (pdata.py).
 """
 import argparse
 import os
@@ -29,8 +29,8 @@ import stores  # noqa: E402  pylint: disable=wrong-import-position
 class Ground:
     """What the parts share: the program, a folder, the records of all recordings."""
 
-    def __init__(self, tcptrail, folder):
-        self.tcptrail, self.folder = tcptrail, folder
+    def __init__(self, tcptrail, folder, fetch):
+        self.tcptrail, self.folder, self.fetch = tcptrail, folder, fetch
         self.path = os.path.join(folder, "all.ndjson")
         self.records = harness.all_records(tcptrail, self.path)
 
@@ -79,10 +79,11 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--tcptrail", default=harness.path("build/tcptrail"))
     args.add_argument("--only", choices=sorted(PARTS))
+    args.add_argument("--fetch", action="store_true")
     args = args.parse_args()
     t = harness.Tally()
     with tempfile.TemporaryDirectory() as folder:
-        ground = Ground(os.path.abspath(args.tcptrail), folder)
+        ground = Ground(os.path.abspath(args.tcptrail), folder, args.fetch)
         for name, part in PARTS.items():
             if args.only in (None, name):
                 print(f"# {name}")

@@ -72,8 +72,9 @@ def mirrors():
 class PrivateApt:
     """apt with sources, lists and archives of its own."""
 
-    def __init__(self, root):
+    def __init__(self, root, suites=None):
         self.root = root
+        self.suites = suites or SUITES
         self.sources = root / "sources.list"
         self.stamp = root / "updated"
         self.archives = root / "archives"
@@ -105,7 +106,7 @@ class PrivateApt:
         have = mirrors()
         signed = f"[signed-by={KEYRING}] " if os.path.exists(KEYRING) else ""
         lines = [f"deb {signed}{have[label]} {suite} main\n"
-                 for label, suites in SUITES.items() if label in have for suite in suites]
+                 for label, suites in self.suites.items() if label in have for suite in suites]
         if not lines:
             raise Skip("no Debian mirror in this machine's apt configuration")
         self.sources.write_text("".join(lines))
