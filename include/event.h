@@ -60,7 +60,7 @@ enum event_kind {
 	EV_TICK,             /* time passed: nothing else to say */
 	EV_TW_LOOKUP,        /* sock_diag's exact answer for one pending minisock: extra.lookup */
 	EV_SNAPSHOT_BEGIN,   /* iterators start: what is not seen until EV_SNAPSHOT_END and has no later event is gone */
-	EV_SNAPSHOT_END,
+	EV_SNAPSHOT_END,     /* extra.raw[0]: not 0 when records of it were lost, and nothing is gone for its absence */
 	EV_LOST,             /* the ledger's counters moved: extra.lost */
 	EV_CLOCK,            /* extra.clock: realtime minus monotonic, ns */
 	EV_RST_SEGMENT,      /* (full) fentry/tcp_reset: the segment behind EV_RST_RECEIVED (flags tell a closed port from a live socket) */
@@ -208,7 +208,8 @@ union event_extra {
 		__u8 state;        /* a minisock's substate */
 		__u8 timer;        /* enum event_timer, as sock_diag tells it; of no minisock */
 		__u8 retries;      /* how often that timer has fired */
-		__u8 pad[5];
+		__u8 sure;         /* of any connection, asked twice: what the ring held was read between */
+		__u8 pad[4];
 	} lookup;            /* EV_TW_LOOKUP */
 	struct {
 		__u64 count;       /* how many more since the last record */
@@ -325,6 +326,7 @@ enum loss_reason {
 	LOSS_OUTPUT_SLOW,    /* the reader of stdout did not keep up: records not written */
 	LOSS_MALFORMED,      /* a record that decode refused */
 	LOSS_STACK_LIMIT,    /* --stack: more distinct stacks than are looked at or kept */
+	LOSS_END_UNSEEN,     /* a connection was gone, and nothing above can be why its end was not told */
 	LOSS_REASONS,
 };
 

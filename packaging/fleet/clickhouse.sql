@@ -208,6 +208,7 @@ CREATE TABLE IF NOT EXISTS tcptrail (
     tracer_lost_output_slow Nullable(UInt64),
     tracer_lost_malformed Nullable(UInt64),
     tracer_lost_stack_limit Nullable(UInt64),
+    tracer_lost_end_unseen Nullable(UInt64),
     tracer_lost_total Nullable(UInt64),
     tracer_bpf_runs Nullable(UInt64),
     tracer_bpf_duration_ns Nullable(UInt64),

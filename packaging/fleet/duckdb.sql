@@ -208,6 +208,7 @@ CREATE TABLE IF NOT EXISTS tcptrail (
     tracer_lost_output_slow UBIGINT,
     tracer_lost_malformed UBIGINT,
     tracer_lost_stack_limit UBIGINT,
+    tracer_lost_end_unseen UBIGINT,
     tracer_lost_total UBIGINT,
     tracer_bpf_runs UBIGINT,
     tracer_bpf_duration_ns UBIGINT,

@@ -39,16 +39,19 @@ OWN = {"tick", "clock", "lost", "snapshot_begin", "snapshot_end", "tw_lookup", "
 
 
 class Tracer:
-    def __init__(self, path, words):
-        self.out = tempfile.TemporaryFile("w+")
+    def __init__(self, path, words, out=None):
+        self.out = open(out, "w+", encoding="utf-8") if out else tempfile.TemporaryFile("w+")
         self.err = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([path, *words], stdout=self.out, stderr=self.err)
+
+    def said(self):
+        self.err.seek(0)
+        return self.err.read()
 
     def wait_ready(self, limit_s=30):
         end = time.time() + limit_s
         while time.time() < end and self.process.poll() is None:
-            self.err.seek(0)
-            if "tcptrail: tracing\n" in self.err.read():
+            if "tcptrail: tracing\n" in self.said():
                 return True
             time.sleep(0.05)
         return False
@@ -57,8 +60,7 @@ class Tracer:
         self.process.send_signal(signal.SIGINT)
         status = self.process.wait(60)
         self.out.seek(0)
-        self.err.seek(0)
-        return status, [json.loads(line) for line in self.out], self.err.read()
+        return status, [json.loads(line) for line in self.out], self.said()
 
 
 def kernel_events(stats):

@@ -4,99 +4,7 @@
  * refused, a gap is marked and mended, the table's bound is counted, lookups back
  * off, and a reset that is announced late is joined.
  */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "pipeline.h"
-
-enum { NETNS = 77, CLIENT_PORT = 40000, SERVER_PORT = 443 };
-
-struct seen {
-	unsigned changes, ends;
-	struct change last;
-	struct verdict verdict;
-	struct conn conn;
-	struct conn_end end;
-};
-
-static void on_change(void *view, const struct conn *c, const struct change *ch)
-{
-	struct seen *s = view;
-
-	s->changes++;
-	s->last = *ch;
-}
-
-static void on_end(void *view, const struct conn *c, const struct verdict *v)
-{
-	struct seen *s = view;
-
-	s->ends++;
-	s->conn = *c;
-	s->end = *conn_end(c);
-	s->conn.end = &s->end;
-	s->verdict = *v;
-}
-
-static const struct view_ops ops = {.change = on_change, .conn_end = on_end};
-
-static struct pipeline *make(struct seen *s, struct pipeline_config cfg)
-{
-	struct pipeline *p = pipeline_new(&cfg, &ops, s);
-
-	memset(s, 0, sizeof(*s));
-	assert_non_null(p);
-	return p;
-}
-
-static void set_v4(uint8_t *a, uint8_t last)
-{
-	memset(a, 0, 16);
-	a[10] = a[11] = 0xff;
-	a[12] = 10;
-	a[15] = last;
-}
-
-/* The client's end at 10.0.0.1:40000, the server at 10.0.0.2:443. */
-static struct event state(uint64_t ms, uint64_t cookie, uint8_t from, uint8_t to)
-{
-	struct event e = {
-		.ts_ns = ms * 1000000,
-		.cookie = cookie,
-		.netns = NETNS,
-		.kind = EV_STATE,
-		.flags = EVF_TCP,
-		.old_state = from,
-		.new_state = to,
-		.lport = from == ST_CLOSED ? 0 : CLIENT_PORT,
-		.pport = SERVER_PORT,
-	};
-
-	set_v4(e.local, 1);
-	set_v4(e.peer, 2);
-	e.tcp.snd_una = e.tcp.snd_nxt = e.tcp.write_seq = 1001;
-	e.tcp.bytes_acked = 1;
-	e.tcp.rcv_nxt = e.tcp.copied_seq = 5001;
-	e.tcp.shutdown = to == ST_CLOSED ? 3 : 0;
-	return e;
-}
-
-static void feed(struct pipeline *p, struct event e)
-{
-	assert_int_equal(pipeline_feed(p, &e, sizeof(e)), 0);
-}
-
-static void open_client(struct pipeline *p, uint64_t cookie)
-{
-	feed(p, state(1, cookie, ST_CLOSED, ST_SYN_SENT));
-	feed(p, state(2, cookie, ST_SYN_SENT, ST_ESTABLISHED));
-}
+#include "pipeline_rig.h"
 
 static void hostile_records_are_refused(void **st)
 {
@@ -187,11 +95,6 @@ static void a_late_reset_is_joined(void **st)
 	pipeline_free(p);
 }
 
-static struct event tick(uint64_t ms)
-{
-	return (struct event){.ts_ns = ms * 1000000, .kind = EV_TICK};
-}
-
 static void a_reset_that_never_shows_is_not_waited_for(void **st)
 {
 	struct seen s;
@@ -204,17 +107,6 @@ static void a_reset_that_never_shows_is_not_waited_for(void **st)
 	feed(p, tick(20));
 	assert_int_equal(s.ends, 1);
 	pipeline_free(p);
-}
-
-static void orphan(struct pipeline *p, uint64_t cookie)
-{
-	struct event e = state(5, cookie, ST_FIN_WAIT_2, ST_CLOSED);
-
-	open_client(p, cookie);
-	feed(p, state(3, cookie, ST_ESTABLISHED, ST_FIN_WAIT_1));
-	feed(p, state(4, cookie, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
-	e.flags |= EVF_DEAD;
-	feed(p, e);
 }
 
 /* An orphan's minisock is looked up at 100 ms, 300 ms later, 1 s later: one socket, never a walk. */

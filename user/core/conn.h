@@ -282,6 +282,19 @@ static inline uint64_t conn_cookie(const struct conn *c, uint64_t cookie)
 	return c->netns && !(cookie >> 63) ? cookie : 0;
 }
 
+/* The numbers of its FINs that are known. Behind a gap it may be known that there was one, and no
+ * more: the number is 0 then. */
+static inline uint32_t conn_fins(const struct conn *c)
+{
+	const struct conn_end *end = conn_end(c);
+	uint32_t unknown = 0;
+
+	if (c->incomplete & INCOMPLETE_GAP)
+		unknown = (end->fin_seq_local ? 0 : SEEN_FIN_LOCAL) |
+			  (end->fin_seq_peer ? 0 : SEEN_FIN_PEER);
+	return c->seen & (SEEN_FIN_LOCAL | SEEN_FIN_PEER) & ~unknown;
+}
+
 static inline bool conn_seen(const struct conn *c, uint32_t flags)
 {
 	return (c->seen & flags) == flags;

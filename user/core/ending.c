@@ -150,7 +150,7 @@ void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie)
 		ending_wait(p, c, after_lookup[c->pending]);
 }
 
-static void lookup_request_of(struct lookup_request *out, const struct conn *c)
+void ending_lookup_of(struct lookup_request *out, const struct conn *c)
 {
 	out->cookie = c->cookie;
 	out->netns = c->netns;
@@ -169,7 +169,7 @@ bool pipeline_next_orphan(struct pipeline *p, uint32_t *cursor, struct lookup_re
 		if (!(closing >> c->state & 1) || c->netns == p->own_netns ||
 		    c->generation == p->generation || c->seen & SEEN_MINISOCK)
 			continue;
-		lookup_request_of(out, c);
+		ending_lookup_of(out, c);
 		return true;
 	}
 	return false;
@@ -182,7 +182,7 @@ bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_req
 
 		if (!c || conn_end(c)->due_ns > now_ns)
 			continue;
-		lookup_request_of(out, c);
+		ending_lookup_of(out, c);
 		if (p->tap)
 			p->tap->asked(p->tap_arg, c->cookie);
 		ending_wait(p, c, after_lookup[w]);
@@ -233,7 +233,8 @@ void ending_finish(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 	c->seen |= SEEN_CLOSE;
 	if (c->incomplete & INCOMPLETE_GAP && p->lost_at_ns)
 		c->incomplete |= INCOMPLETE_LOST;
-	minisock_peer_ended(p, c, ts_ns);
+	if (ts_ns)
+		minisock_peer_ended(p, c, ts_ns);
 	p->stats.connections_closed++;
 	ending_write(p, c);
 	release(p, c);

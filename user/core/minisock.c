@@ -50,7 +50,7 @@ void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool
 		.to = ST_TIME_WAIT,
 		.trigger = TRIG_PACKET,
 		.inferred = inferred,
-		.has_seq = c->seen & SEEN_FIN_PEER,
+		.has_seq = conn_fins(c) & SEEN_FIN_PEER,
 		.seq = conn_end(c)->fin_seq_peer,
 	};
 	struct conn_end *end = conntab_end(p->conns, c);
@@ -385,6 +385,10 @@ void minisock_lookup(struct pipeline *p, const struct event *e)
 	uint64_t left_ns = e->extra.lookup.expires_ms * NSEC_PER_MS;
 	uint64_t spent_ns = TIME_WAIT_S * NSEC_PER_SEC - left_ns;
 
+	if (e->extra.lookup.sure) {
+		gone_lookup(p, e);
+		return;
+	}
 	if (c && e->extra.lookup.found && e->extra.lookup.state == c->state && !in_minisock(c))
 		snapshot_lookup(p, c, e);
 	if (!c || (!in_minisock(c) && c->state != ST_TIME_WAIT))

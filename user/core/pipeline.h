@@ -133,6 +133,14 @@ bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_req
 /* Within a snapshot: the orphans of other namespaces, which no iterator of ours walks again. The
  * source looks each up. cursor: 0 at first. false: no more. */
 bool pipeline_next_orphan(struct pipeline *p, uint32_t *cursor, struct lookup_request *out);
+/* Connections of this namespace that nothing waits for and that have been in their state since
+ * before_ns: has the kernel still got them? Start with *cursor 0; looks at *looks entries of the
+ * table at most and counts them off. false: none among these, and when looks are left, the end. */
+bool pipeline_next_settled(const struct pipeline *p, uint32_t *cursor, unsigned *looks,
+			   uint32_t netns, uint64_t before_ns, struct lookup_request *out);
+/* Is it still one of them? */
+bool pipeline_settled(const struct pipeline *p, uint64_t cookie, uint32_t netns,
+		      uint64_t before_ns, struct lookup_request *out);
 /* A replay's: this connection was asked for, as pipeline_next_lookup() did then. */
 void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie);
 /* A cgroup's path, through the stream. 0 or -ENOMEM/-E2BIG. */

@@ -12,6 +12,7 @@
  *   request.c   the server's half of a handshake before there is a child socket
  *   minisock.c  FIN_WAIT_2 and TIME_WAIT in the timewait minisock
  *   snapshot.c  sockets that were there before
+ *   gone.c      connections whose end no event told
  *   listener.c  listening sockets and their queues
  */
 #ifndef TCPTRAIL_PIPELINE_IMPL_H
@@ -137,6 +138,13 @@ void ending_awaited(struct pipeline *p, struct conn *c);
 void ending_wait(struct pipeline *p, struct conn *c, enum wait w);             /* WAIT_NONE: stop waiting */
 void ending_settle(struct pipeline *p, uint64_t now_ns);
 void ending_write(struct pipeline *p, struct conn *c);                         /* the record only */
+void ending_lookup_of(struct lookup_request *out, const struct conn *c);
+
+/* --- gone.c --- */
+/* The kernel has it no more: ends it, how and when unseen. */
+void gone_unseen(struct pipeline *p, struct conn *c);
+/* A sure answer about a connection whose end an event would have told. */
+void gone_lookup(struct pipeline *p, const struct event *e);
 
 /* --- minisock.c --- */
 void minisock_fin_wait_2(struct pipeline *p, struct conn *c, const struct event *e);

@@ -294,16 +294,9 @@ static bool vanished(const struct pipeline *p, const struct conn *c)
 	       !(c->detail & DETAIL_EMBRYO);
 }
 
-static void end_vanished(struct pipeline *p, struct conn *c)
-{
-	c->incomplete |= INCOMPLETE_GAP | INCOMPLETE_LOST;
-	conntab_end(p->conns, c)->end_old_state = c->state;
-	timeline_move(p, c, &(struct move){.ts_ns = p->now_ns, .to = ST_CLOSED, .inferred = true});
-	ending_finish(p, c, p->now_ns);
-}
-
 void snapshot_end(struct pipeline *p, const struct event *e)
 {
+	bool whole = !e->extra.raw[0];
 	uint32_t cursor = 0;
 	struct conn *c;
 
@@ -312,8 +305,8 @@ void snapshot_end(struct pipeline *p, const struct event *e)
 		find_role(p, c);
 	cursor = 0;
 	while ((c = conntab_next(p->conns, &cursor))) {
-		if (vanished(p, c)) {
-			end_vanished(p, c);
+		if (whole && vanished(p, c)) {
+			gone_unseen(p, c);
 			continue;
 		}
 		if (!(c->detail & DETAIL_IN_SNAPSHOT))

@@ -23,6 +23,12 @@ static bool ended(const struct conn *c)
 	return c->seen & SEEN_CLOSE;
 }
 
+/* It is gone, and no event told when (ending_unseen()). */
+static bool end_unseen(const struct conn *c)
+{
+	return ended(c) && !conn_end(c)->end_ns;
+}
+
 static bool reset_sent(const struct conn *c)
 {
 	return c->seen & SEEN_RST_SENT || c->detail & DETAIL_RST_IMPLIED;
@@ -63,6 +69,8 @@ static enum handshake_kind handshake_kind(const struct conn *c)
 	if (c->role == ROLE_CLIENT && reset_received(c) &&
 	    conn_end(c)->end_old_state == ST_SYN_SENT)
 		return HS_REFUSED;
+	if (end_unseen(c))
+		return HS_UNSEEN;
 	return timed_out(c) ? HS_TIMED_OUT : HS_ABORTED;
 }
 
@@ -78,7 +86,7 @@ static enum teardown_kind teardown_kind(const struct conn *c)
 	if (!ended(c) && !(c->seen & SEEN_TIME_WAIT))
 		return TD_OPEN;
 	if (!was_established(c))
-		return TD_ABORTED;
+		return end_unseen(c) ? TD_UNSEEN : TD_ABORTED;
 	if (killed(c))
 		return TD_KILLED;
 	if (timed_out(c))
@@ -87,6 +95,8 @@ static enum teardown_kind teardown_kind(const struct conn *c)
 		return TD_RESET_RECEIVED;
 	if (reset_sent(c))
 		return TD_RESET_SENT;
+	if (end_unseen(c))
+		return TD_UNSEEN;
 	if (c->detail & DETAIL_ICMP)
 		return TD_TIMED_OUT;
 	if (c->seen & SEEN_CLOSING)
@@ -160,7 +170,7 @@ static enum end_reason end_reason(const struct conn *c)
 		return END_RESET;
 	if (c->detail & DETAIL_NETNS_PURGE)
 		return END_NETNS_DESTROYED;
-	if (conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER))
+	if (!end_unseen(c) && conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER))
 		return END_FIN;
 	return END_UNKNOWN;
 }
@@ -190,7 +200,7 @@ static enum conn_state conn_state(const struct conn *c)
 	if (fins == (SEEN_FIN_LOCAL | SEEN_FIN_PEER))
 		return CS_SF;
 	if (!was_established(c))
-		return c->role == ROLE_CLIENT ? CS_S0 : CS_OTH;
+		return c->role == ROLE_CLIENT && !end_unseen(c) ? CS_S0 : CS_OTH;
 	if (fins && c->role != ROLE_UNKNOWN)
 		return fin_by_client ? CS_S2 : CS_S3;
 	if (!fins && (c->seen & SEEN_START || ended(c)))
@@ -240,7 +250,7 @@ static void teardown_times(const struct conn *c, struct verdict *v)
 	if (!first && was_established(c) && c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED))
 		first = end->rst_ns;
 	v->teardown_ns = -1;
-	if (first && ended(c) && v->teardown != TD_OPEN)
+	if (first && ended(c) && end->end_ns)
 		v->teardown_ns = end->end_ns > first ? (int64_t)(end->end_ns - first) : 0;
 	v->time_wait_ns = end->tw_left_ns && end->tw_end != TW_RUNNING
 				  ? span(c, SEEN_TIME_WAIT, end->tw_ns, end->tw_left_ns)
@@ -252,7 +262,7 @@ static void sides(const struct conn *c, struct verdict *v)
 	bool client = c->role == ROLE_CLIENT;
 	const struct conn_end *end = conn_end(c);
 	bool isn_l = c->seen & SEEN_ISN_LOCAL, isn_p = c->seen & SEEN_ISN_PEER;
-	bool fin_l = c->seen & SEEN_FIN_LOCAL, fin_p = c->seen & SEEN_FIN_PEER;
+	bool fin_l = conn_fins(c) & SEEN_FIN_LOCAL, fin_p = conn_fins(c) & SEEN_FIN_PEER;
 
 	if (c->role != ROLE_CLIENT && c->role != ROLE_SERVER)
 		return;

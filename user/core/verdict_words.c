@@ -25,6 +25,7 @@ static const char *const teardowns[] = {
 	[TD_ORPHANED] = "orphaned",
 	[TD_KILLED] = "killed",
 	[TD_ABORTED] = "aborted",
+	[TD_UNSEEN] = "unseen",
 };
 _Static_assert(sizeof(teardowns) / sizeof(teardowns[0]) == TD_KINDS, "a word for each");
 

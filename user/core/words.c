@@ -161,6 +161,7 @@ static const char *const losses[] = {
 	[LOSS_OUTPUT_SLOW] = "output_slow",
 	[LOSS_MALFORMED] = "malformed",
 	[LOSS_STACK_LIMIT] = "stack_limit",
+	[LOSS_END_UNSEEN] = "end_unseen",
 };
 ROOM(losses, LOSS_REASONS);
 

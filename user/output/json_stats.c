@@ -16,6 +16,12 @@ static bool own_word(unsigned st)
 	return st != ST_NONE && st != ST_NEW_SYN_RECV;
 }
 
+/* Told also when there is none. */
+static bool always_told(unsigned reason)
+{
+	return reason != LOSS_STACK_LIMIT && reason != LOSS_END_UNSEEN;
+}
+
 static void ledger(struct json_face *f, struct jsonw *w, const struct stats *st)
 {
 	uint64_t slow = f->s->out ? sink_lost(f->s->out) : 0, total = 0;
@@ -27,7 +33,7 @@ static void ledger(struct json_face *f, struct jsonw *w, const struct stats *st)
 		if (i == LOSS_OUTPUT_SLOW && slow > n)
 			n = slow;
 		total += n;
-		if (n || i != LOSS_STACK_LIMIT) /* without --stack there is none to lose */
+		if (n || always_told(i))
 			json_u64(w, word_loss(i), n);
 	}
 	json_u64(w, "total", total);

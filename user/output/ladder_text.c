@@ -354,10 +354,11 @@ static void put_figures(const struct text *t, struct line *l, const struct conn 
 			const struct verdict *v)
 {
 	unsigned again = text_retransmits(c);
-	uint64_t end = v->teardown == TD_OPEN && t->s ? pipeline_now(t->s->p) : conn_end(c)->end_ns;
+	bool open = v->teardown == TD_OPEN && t->s, unseen = !open && !conn_end(c)->end_ns;
+	uint64_t end = open ? pipeline_now(t->s->p) : unseen ? c->state_ns : conn_end(c)->end_ns;
 
 	line_ink(l, INK_DIM);
-	if (!(c->seen & SEEN_START))
+	if (!(c->seen & SEEN_START) || unseen)
 		line_glyph(l, GL_AT_LEAST);
 	buf_duration(l->b, end > c->start_ns ? end - c->start_ns : 0);
 	if (v->handshake_ns >= 0) {

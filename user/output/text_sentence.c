@@ -156,6 +156,15 @@ static void say_open(const struct text *t, struct line *l, const struct conn *c,
 	line_str(l, word_state_ss(c->state));
 }
 
+static void say_unseen(const struct text *t, struct line *l, const struct conn *c,
+		       const struct verdict *v)
+{
+	line_word(l, INK_BAD, "gone");
+	line_str(l, " since ");
+	line_str(l, word_state_ss(conn_end(c)->end_old_state));
+	line_str(l, ", its end unseen");
+}
+
 static void say_refused(const struct text *t, struct line *l, const struct conn *c)
 {
 	line_word(l, INK_BAD, "refused");
@@ -194,6 +203,7 @@ static const say_end_fn say_end[TD_KINDS] = {
 	[TD_TIMED_OUT] = say_timed_out,
 	[TD_ORPHANED] = say_orphaned,
 	[TD_KILLED] = say_killed,
+	[TD_UNSEEN] = say_unseen,
 };
 
 /* Where the handshake failed, it is the whole story. */

@@ -195,10 +195,11 @@ static void put_failure(struct line *l, const struct conn *c, const struct verdi
 	line_ink(l, INK_NONE);
 }
 
-/* When the working life ended: the first FIN or RST, or the end. */
+/* When the working life ended: the first FIN or RST, or the end; of an unseen one, when it surely
+ * was there. */
 static uint64_t life_end(const struct conn *c)
 {
-	uint64_t end = conn_end(c)->end_ns;
+	uint64_t end = conn_end(c)->end_ns ? conn_end(c)->end_ns : c->state_ns;
 
 	if (c->seen & SEEN_FIN_LOCAL_TIME && conn_end(c)->fin_local_ns < end)
 		end = conn_end(c)->fin_local_ns;
@@ -215,7 +216,7 @@ static void put_life(struct line *l, const struct conn *c)
 	buf_char(l->b, ' ');
 	line_glyph(l, GL_V);
 	buf_char(l->b, ' ');
-	if (!(c->seen & SEEN_EST_TIME))
+	if (!(c->seen & SEEN_EST_TIME) || !conn_end(c)->end_ns)
 		line_glyph(l, GL_AT_LEAST);
 	buf_duration(l->b, to > from ? to - from : 0);
 	buf_char(l->b, ' ');

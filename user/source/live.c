@@ -39,18 +39,23 @@ static uint64_t clock_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t live_now(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
 void live_event(struct event *e, unsigned kind)
 {
 	memset(e, 0, sizeof(*e));
 	e->kind = kind;
-	e->ts_ns = clock_ns(CLOCK_MONOTONIC);
+	e->ts_ns = live_now();
 }
 
 /* ---- the ring -------------------------------------------------------------------- */
 
 static void tell_cgroup(struct live *l, struct pipeline *p, uint64_t id)
 {
-	const char *path = cgroup_path_of(&l->cgroups, id, clock_ns(CLOCK_MONOTONIC));
+	const char *path = cgroup_path_of(&l->cgroups, id, live_now());
 
 	if (path)
 		pipeline_tell_cgroup(p, id, path);
@@ -76,6 +81,8 @@ static int on_record(void *ctx, void *data, size_t size)
 		callers_take(l->callers, l->into, data);
 		return --l->batch ? 0 : -EAGAIN;
 	}
+	if (l->sweep.walks && sweep_takes(&l->sweep, data))
+		return --l->batch ? 0 : -EAGAIN;
 	if (size >= sizeof(struct event))
 		tell_cgroup_of(l, data);
 	pipeline_feed(l->into, data, size);
@@ -155,7 +162,7 @@ static void tell_lost(struct pipeline *p, enum loss_reason reason, uint64_t now,
 	pipeline_feed(p, &e, sizeof(e));
 }
 
-static uint64_t ring_lost(const struct live *l)
+uint64_t live_ring_lost(const struct live *l)
 {
 	uint64_t lost = 0;
 
@@ -167,9 +174,9 @@ static uint64_t ring_lost(const struct live *l)
 /* Recursion misses cost a system call for each hook: asked for every second. */
 static void tell_losses(struct live *l, struct pipeline *p, bool all)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = live_now();
 
-	tell_lost(p, LOSS_RING_FULL, ring_lost(l), &l->lost_told);
+	tell_lost(p, LOSS_RING_FULL, live_ring_lost(l), &l->lost_told);
 	if (!all && now < l->misses_next_ns)
 		return;
 	l->misses_next_ns = now + misses_every_ns;
@@ -209,7 +216,7 @@ static void tell_lookups(struct live *l, struct pipeline *p)
 	struct lookup_answer a;
 
 	for (int i = 0; i < LOOKUPS_A_POLL; i++) {
-		if (!pipeline_next_lookup(p, clock_ns(CLOCK_MONOTONIC), &r))
+		if (!pipeline_next_lookup(p, live_now(), &r))
 			return;
 		if (!lookup_ask(live_lookup_of(l, r.netns), &r, &a))
 			live_tell_lookup(p, &r, &a);
@@ -273,6 +280,8 @@ static int live_poll(struct source *s, struct pipeline *p, int timeout_ms)
 	tell_losses(l, p, false);
 	tell_cgroups(l, p);
 	tell_lookups(l, p);
+	if (n >= 0 && n < RECORDS_A_POLL)
+		sweep_turn(&l->sweep, l, p);
 	if (n == 0) {
 		live_event(&e, EV_TICK);
 		pipeline_feed(p, &e, sizeof(e));
@@ -346,6 +355,7 @@ static void live_close(struct source *s)
 	live_unload(l);
 	callers_free(l->callers);
 	live_whole_close(l);
+	sweep_free(&l->sweep);
 	lookup_close(&l->lookup);
 	cgroup_close(&l->cgroups);
 	free(l);

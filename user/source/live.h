@@ -14,6 +14,7 @@
 #include "lookup.h"
 #include "netns.h"
 #include "source.h"
+#include "sweep.h"
 
 struct bpf_link;
 struct bpf_program;
@@ -57,6 +58,7 @@ struct live {
 	struct netns_set netns;      /* cfg.whole_host: the others' */
 	struct fact_rows facts;
 	struct callers *callers;     /* cfg.stack; else NULL */
+	struct sweep sweep;          /* of connections whose end may have gone untold */
 	int64_t clock_offset_ns;
 	uint64_t wakeups;
 	uint64_t lost_told, misses_told;
@@ -76,6 +78,9 @@ uint64_t live_meter(struct live *l);
 int live_consume(struct live *l, struct pipeline *p, unsigned most);
 /* All that it holds now: what comes meanwhile may be left. -errno, else not negative. */
 int live_consume_all(struct live *l, struct pipeline *p);
+uint64_t live_now(void); /* monotonic */
+/* Records that found no room in the ring, since it was opened. */
+uint64_t live_ring_lost(const struct live *l);
 /* A record of user space's own: kind and time are set, the rest is clear. */
 void live_event(struct event *e, unsigned kind);
 /* Who answers for sockets of this namespace. */
@@ -92,5 +97,7 @@ int live_destroy(struct source *s, const struct conn *c);
 
 /* snapshot.c */
 int live_snapshot(struct live *l, struct pipeline *p);
+/* Every socket of our namespace through the ring, to on_record(). 0 or -errno. */
+int live_iterate_tcp(struct live *l, struct pipeline *p);
 
 #endif

@@ -59,6 +59,14 @@ static int iterate(struct live *l, struct pipeline *p, struct bpf_link *link)
 	return fd < 0 ? fd : iterate_fd(l, p, fd);
 }
 
+int live_iterate_tcp(struct live *l, struct pipeline *p)
+{
+	for (unsigned i = 0; i < hooks_count(); i++)
+		if (!strcmp(hooks_at(i)->name, "on_iter_tcp") && l->links[i])
+			return iterate(l, p, l->links[i]);
+	return -EOPNOTSUPP;
+}
+
 /* Those of the other namespaces were created in each, and walk it once. */
 static int iterate_others(struct live *l, struct pipeline *p)
 {
@@ -101,12 +109,14 @@ static void tell_stacks(struct live *l, struct pipeline *p)
 
 int live_snapshot(struct live *l, struct pipeline *p)
 {
+	uint64_t lost;
 	struct event e;
 	int err = 0;
 
 	live_consume_all(l, p); /* what happened before is told before */
 	if (l->cfg.whole_host)
 		live_whole_tell(l, p);
+	lost = live_ring_lost(l);
 	live_event(&e, EV_SNAPSHOT_BEGIN);
 	e.extra.raw[0] = l->lookup.netns;
 	pipeline_feed(p, &e, sizeof(e));
@@ -120,6 +130,7 @@ int live_snapshot(struct live *l, struct pipeline *p)
 		ask_for_orphans(l, p);
 	tell_stacks(l, p);
 	live_event(&e, EV_SNAPSHOT_END);
+	e.extra.raw[0] = err || live_ring_lost(l) != lost;
 	pipeline_feed(p, &e, sizeof(e));
 	return err;
 }

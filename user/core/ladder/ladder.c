@@ -101,6 +101,7 @@ static void know_facts(struct build *b, unsigned side)
 {
 	const struct conn *c = &b->end[side]->conn;
 	const unsigned far = 1 - side;
+	const uint32_t known = (c->seen & (SEEN_ISN_LOCAL | SEEN_ISN_PEER)) | conn_fins(c);
 	const struct {
 		uint32_t flag, value;
 		uint32_t *to;
@@ -113,7 +114,7 @@ static void know_facts(struct build *b, unsigned side)
 	};
 
 	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		if (!(c->seen & numbers[i].flag) || *numbers[i].has)
+		if (!(known & numbers[i].flag) || *numbers[i].has)
 			continue;
 		*numbers[i].to = numbers[i].value;
 		*numbers[i].has = true;
