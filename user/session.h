@@ -75,6 +75,10 @@ void session_keep(struct session *s, const char *why);
 uint64_t session_started(const struct session *s);
 uint64_t session_realtime(const struct session *s, uint64_t mono_ns);
 
+struct ladder_names;
+/* For the ladders of this run: its processes, its source's names of reasons. */
+void session_ladder_names(const struct session *s, struct ladder_names *out);
+
 /* An endpoint for people: with -r by name, as soon as names are known; else (and until then)
  * as buf_endpoint() has it. Never waits. */
 void session_endpoint(const struct session *s, struct buf *b, const uint8_t addr[16],

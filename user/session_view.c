@@ -6,6 +6,7 @@
  * work. Never: a record after the last one that was asked for.
  */
 #include "output/gate.h"
+#include "core/ladder/ladder.h"
 #include "session_impl.h"
 
 static bool session_enough(const struct session *s)
@@ -127,4 +128,22 @@ void session_printed(struct session *s)
 		s->stop = true;
 		sink_mute(s->out);
 	}
+}
+
+/* ---- for the ladders ----------------------------------------------------------------- */
+
+static const char *drop_reason(const void *arg, unsigned reason)
+{
+	const struct source *src = ((const struct session *)arg)->source;
+
+	return src && src->drop_reason ? src->drop_reason(src, reason) : NULL;
+}
+
+void session_ladder_names(const struct session *s, struct ladder_names *out)
+{
+	*out = (struct ladder_names){
+		.procs = pipeline_procs(s->p),
+		.drop_reason = drop_reason,
+		.arg = s,
+	};
 }

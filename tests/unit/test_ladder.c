@@ -84,6 +84,19 @@ static void test_simultaneous_open(void **state)
 	check(f, "simultaneous_open", &f->client, NULL);
 }
 
+static void test_dropped(void **state)
+{
+	struct fixture *f = *state;
+
+	client_opens(f);
+	step(&f->client, 3, STEP_DROP, ST_ESTABLISHED, TRIG_PACKET, 0, 41);
+	step(&f->client, 4, STEP_DROP, ST_ESTABLISHED, TRIG_PACKET, 0, 5);
+	call(&f->client, 7, ST_FIN_WAIT_1, f->curl);
+	packet(&f->client, 7.03, ST_FIN_WAIT_2);
+	packet(&f->client, 7.08, ST_TIME_WAIT);
+	check(f, "dropped", &f->client, NULL);
+}
+
 static void test_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -333,7 +346,7 @@ static void test_hostile(void **state)
 			ends[e]->end.first_fin = seed % 3;
 			ends[e]->end.steps_dropped = 7;
 		}
-		ladder_build(&l, f->procs, &f->client, round & 1 ? &f->server : NULL);
+		ladder_build(&l, &(struct ladder_names){.procs = f->procs}, &f->client, round & 1 ? &f->server : NULL);
 		assert_true(l.len <= LADDER_ROWS);
 		ladder_text(&t, &b, &l);
 		assert_false(b.failed);
@@ -354,6 +367,7 @@ int main(void)
 		TEST(test_half_close),
 		TEST(test_simultaneous_close),
 		TEST(test_simultaneous_open),
+		TEST(test_dropped),
 		TEST(test_refused),
 		TEST(test_syn_timeout),
 		TEST(test_syn_retransmitted),

@@ -67,8 +67,10 @@ static void draw(struct timeline_view *v, const struct ladder_end *a, const char
 {
 	struct session *s = v->t.s;
 	struct buf *b = sink_begin(s->out);
+	struct ladder_names names;
 
-	ladder_build(&v->ladder, v->t.procs, a, o);
+	session_ladder_names(s, &names);
+	ladder_build(&v->ladder, &names, a, o);
 	ladder_text(&v->t, b, &v->ladder);
 	put_made(v, b, a, stack);
 	put_made(v, b, o, NULL);

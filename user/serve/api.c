@@ -158,6 +158,7 @@ static void put_living(struct server *v, struct buf *b, const struct conn *c)
 	uint64_t other = conntab_peer_cookie(t, c);
 	struct ended *gone = peer || !other ? NULL : ended_find(v, other);
 	struct jsonw w = {.b = b, .comma = true};
+	struct ladder_names names;
 
 	buf_str(b, "{\"connection\":");
 	json_snapshot(&v->face, b, c);
@@ -166,7 +167,8 @@ static void put_living(struct server *v, struct buf *b, const struct conn *c)
 	ladder_end_copy(&v->a, t, c);
 	if (peer)
 		ladder_end_copy(&v->b, t, peer);
-	ladder_build(&v->ladder, pipeline_procs(v->s->p), &v->a,
+	session_ladder_names(v->s, &names);
+	ladder_build(&v->ladder, &names, &v->a,
 		     peer   ? &v->b
 		     : gone ? &gone->end
 			    : NULL);
@@ -177,14 +179,15 @@ static void put_ended(struct server *v, struct buf *b, const struct ended *e)
 	uint64_t cookie = e->end.end.peer_cookie;
 	struct ended *peer = cookie ? ended_find(v, cookie) : NULL;
 	const struct ladder_end *other = peer ? &peer->end : e->has_other ? &e->other : NULL;
+	struct ladder_names names;
 
 	buf_str(b, "{\"connection\":");
 	buf_put(b, e->record.data, e->record.len);
 	record_end(b);
-	ladder_build(&v->ladder,
-		     e->sweeps == proctab_sweeps(pipeline_procs(v->s->p)) ? pipeline_procs(v->s->p)
-									  : NULL,
-		     &e->end, other);
+	session_ladder_names(v->s, &names);
+	if (e->sweeps != proctab_sweeps(names.procs))
+		names.procs = NULL; /* its numbers may be others' now */
+	ladder_build(&v->ladder, &names, &e->end, other);
 }
 
 enum MHD_Result api_connection(struct server *v, struct MHD_Connection *c, const char *rest)

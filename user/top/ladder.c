@@ -51,18 +51,19 @@ static void refresh(struct top *v)
 	struct conntab *t = pipeline_conns(v->s->p);
 	const struct ended *e = top_ended(v, v->ladder.cookie);
 	const struct conn *c = conntab_find(t, v->ladder.cookie);
-	const struct proctab *procs = pipeline_procs(v->s->p);
+	struct ladder_names names;
 
 	if (v->ladder.known && (v->paused || v->ladder.over))
 		return;
+	session_ladder_names(v->s, &names);
 	if (e) {
 		copy_end(&v->ladder.a, &e->end);
 		if (e->has_other) {
 			copy_end(&v->ladder.other, &e->other);
 			v->ladder.has_other = true;
 		}
-		if (e->sweeps != proctab_sweeps(pipeline_procs(v->s->p)))
-			procs = NULL; /* its numbers may be others' now */
+		if (e->sweeps != proctab_sweeps(names.procs))
+			names.procs = NULL; /* its numbers may be others' now */
 	} else if (c) {
 		ladder_end_copy(&v->ladder.a, t, c);
 	} else {
@@ -70,7 +71,7 @@ static void refresh(struct top *v)
 		return;
 	}
 	take_other(v);
-	ladder_build(&v->ladder.ladder, procs, &v->ladder.a,
+	ladder_build(&v->ladder.ladder, &names, &v->ladder.a,
 		     v->ladder.has_other ? &v->ladder.other : NULL);
 	v->ladder.known = true;
 }

@@ -40,20 +40,21 @@ struct draft *build_add(struct build *b, uint64_t ns, enum rank rank)
 	return d;
 }
 
-/* A comm may hold anything that prctl() took: nothing of it may move a cursor. */
-static void safe_comm(char out[PROC_COMM_LEN + 1], const char *comm)
+/* A comm may hold anything that prctl() took, a recording's names anything at all: nothing of it
+ * may move a cursor. */
+void build_safe(char *out, size_t max, const char *name)
 {
-	unsigned i;
+	size_t i;
 
-	for (i = 0; i < PROC_COMM_LEN && comm[i]; i++)
-		out[i] = comm[i] >= ' ' && comm[i] < 0x7f ? comm[i] : '?';
+	for (i = 0; i < max && name[i]; i++)
+		out[i] = name[i] >= ' ' && name[i] < 0x7f ? name[i] : '?';
 	out[i] = '\0';
 }
 
 void build_note(struct build *b, uint64_t ns, unsigned rank, unsigned side, const char *text,
 		uint32_t proc)
 {
-	const struct proc *p = b->procs && proc ? proc_get(b->procs, proc) : NULL;
+	const struct proc *p = b->names->procs && proc ? proc_get(b->names->procs, proc) : NULL;
 	struct draft *d = build_add(b, ns, (enum rank)rank);
 	char comm[PROC_COMM_LEN + 1];
 
@@ -62,7 +63,7 @@ void build_note(struct build *b, uint64_t ns, unsigned rank, unsigned side, cons
 	d->row.dir = LADDER_TEXT;
 	d->row.side = (uint8_t)side;
 	if (p && p->pid) {
-		safe_comm(comm, p->comm);
+		build_safe(comm, PROC_COMM_LEN, p->comm);
 		snprintf(d->row.note, sizeof(d->row.note), "%s by %s[%u]", text, comm, p->pid);
 	} else {
 		snprintf(d->row.note, sizeof(d->row.note), "%s", text);
@@ -145,10 +146,10 @@ static uint64_t find_start(const struct build *b)
 	return start;
 }
 
-void ladder_build(struct ladder *l, const struct proctab *procs, const struct ladder_end *a,
+void ladder_build(struct ladder *l, const struct ladder_names *names, const struct ladder_end *a,
 		  const struct ladder_end *o)
 {
-	struct build b = {.l = l, .procs = procs, .first_fin = SIDES};
+	struct build b = {.l = l, .names = names, .first_fin = SIDES};
 
 	memset(l, 0, sizeof(*l));
 	place_ends(&b, a, o);

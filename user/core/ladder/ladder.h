@@ -59,8 +59,16 @@ struct ladder {
 
 struct proctab;
 
-/* a: an end; b: its pair on this host or NULL. procs may be NULL. Keeps pointers to a and b. */
-void ladder_build(struct ladder *l, const struct proctab *procs, const struct ladder_end *a,
+/* What turns the steps' numbers into names; each part may be NULL. drop_reason: the kernel's name of
+ * an enum skb_drop_reason, "" or NULL where it is not known. */
+struct ladder_names {
+	const struct proctab *procs;
+	const char *(*drop_reason)(const void *arg, unsigned reason);
+	const void *arg;
+};
+
+/* a: an end; b: its pair on this host or NULL. Keeps pointers to a and b. */
+void ladder_build(struct ladder *l, const struct ladder_names *names, const struct ladder_end *a,
 		  const struct ladder_end *b);
 
 #endif

@@ -10,6 +10,8 @@
 #ifndef TCPTRAIL_LADDER_IMPL_H
 #define TCPTRAIL_LADDER_IMPL_H
 
+#include <stddef.h>
+
 #include "ladder.h"
 
 enum { LEFT, RIGHT, SIDES };
@@ -57,7 +59,7 @@ struct draft {
 
 struct build {
 	struct ladder *l;
-	const struct proctab *procs;
+	const struct ladder_names *names;
 	const struct ladder_end *end[SIDES];
 	struct segment seg[SIDES][SEG_KINDS];
 	uint32_t isn[SIDES], fin[SIDES];
@@ -75,6 +77,8 @@ struct draft *build_add(struct build *b, uint64_t ns, enum rank rank);
 /* "text" or "text by comm[pid]" at a side. */
 void build_note(struct build *b, uint64_t ns, unsigned rank, unsigned side, const char *text,
 		uint32_t proc);
+/* Hostile bytes as one column each; out holds max + 1. */
+void build_safe(char *out, size_t max, const char *name);
 enum rank build_rank(const struct build *b, unsigned from, enum seg_kind kind);
 
 static inline uint64_t seg_ns(const struct segment *s)

@@ -14,7 +14,7 @@
 #include "verdict.h"
 #include "words.h"
 
-enum { ANY = ST_COUNT, SENT = 0, RECEIVED = 1 };
+enum { ANY = ST_COUNT, SENT = 0, RECEIVED = 1, REASON_MOST = 48 };
 
 /* The first row that fits tells. */
 static const struct rule {
@@ -256,9 +256,16 @@ static void read_abort(struct build *b, unsigned side, const struct step *s, uin
 
 static void read_drop(struct build *b, unsigned side, const struct step *s, uint64_t ns)
 {
-	char text[LADDER_NOTE];
+	const struct ladder_names *names = b->names;
+	const char *name = names->drop_reason ? names->drop_reason(names->arg, s->aux) : NULL;
+	char safe[REASON_MOST + 1], text[LADDER_NOTE];
 
-	snprintf(text, sizeof(text), "segment dropped on arrival (reason %u)", s->aux);
+	if (name && *name) {
+		build_safe(safe, REASON_MOST, name);
+		snprintf(text, sizeof(text), "segment dropped: %s", safe);
+	} else {
+		snprintf(text, sizeof(text), "segment dropped (reason %u)", s->aux);
+	}
 	build_note(b, ns, RANK_MIDDLE, side, text, 0);
 }
 
