@@ -265,10 +265,11 @@ static const char *hand_reason(const void *arg, unsigned reason)
 static void draw_as(struct fixture *f, struct buf *b, const struct ladder_end *a,
 		    const struct ladder_end *o, bool utf8)
 {
+	const struct ladder_names names = {.procs = f->procs, .drop_reason = hand_reason};
 	struct ladder l;
 	struct text t = {.procs = f->procs, .paint = {.utf8 = utf8}};
 
-	ladder_build(&l, &(struct ladder_names){.procs = f->procs, .drop_reason = hand_reason}, a, o);
+	ladder_build(&l, &names, a, o);
 	ladder_text(&t, b, &l);
 	assert_int_equal(l.dropped, 0);
 	buf_char(b, '\0');

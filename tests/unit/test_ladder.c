@@ -323,6 +323,7 @@ static void test_longest(void **state)
 static void test_hostile(void **state)
 {
 	struct fixture *f = *state;
+	const struct ladder_names names = {.procs = f->procs, .drop_reason = hand_reason};
 	struct ladder l;
 	struct text t = {.procs = f->procs, .paint = {.utf8 = true}};
 	uint64_t seed = 88172645463325252ULL;
@@ -346,7 +347,7 @@ static void test_hostile(void **state)
 			ends[e]->end.first_fin = seed % 3;
 			ends[e]->end.steps_dropped = 7;
 		}
-		ladder_build(&l, &(struct ladder_names){.procs = f->procs}, &f->client, round & 1 ? &f->server : NULL);
+		ladder_build(&l, &names, &f->client, round & 1 ? &f->server : NULL);
 		assert_true(l.len <= LADDER_ROWS);
 		ladder_text(&t, &b, &l);
 		assert_false(b.failed);
