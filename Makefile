@@ -181,6 +181,10 @@ soak: all tests ## churn for SECONDS (3600) at RATE connections a second (500), 
 	$(Q)unshare -n sh -c 'ip link set lo up && exec "$$0" "$$@"' tests/kernel/soak.py --tcptrail $(BUILD)/tcptrail \
 		--churn $(BUILD)/tests/churn --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),500)
 
+.PHONY: soak-vm
+soak-vm: static ## an hour of bursts in QEMU with virtual time, in minutes (KERNELS=6.12, MODE=full)
+	$(Q)tests/vm/soak.sh $(foreach k,$(or $(KERNELS),6.12),--kernel $(k)) --mode $(or $(MODE),full) $(VM_ARGS)
+
 .PHONY: fuzz
 fuzz: ## run each libFuzzer target for FUZZ_SECONDS (12)
 	$(Q)tests/fuzz/run.sh $(BUILD) $(or $(FUZZ_SECONDS),12)
