@@ -37,6 +37,7 @@ extern const struct doctor_sysctl_info doctor_sysctl_infos[DOCTOR_SYSCTLS];
 struct doctor {
 	char kernel[80], machine[80];
 	enum doctor_yes btf, jit, lockdown, unprivileged_bpf_off;
+	bool ftrace_off; /* by sysctl: no fentry */
 	bool caps[DOCTOR_CAPS];     /* effective */
 	char sysctls[DOCTOR_SYSCTLS][48]; /* "" unreadable */
 	uint64_t ring_bytes;

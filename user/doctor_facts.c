@@ -96,6 +96,7 @@ void doctor_facts(struct doctor *d, const struct options *o)
 	d->jit = read_switch("/proc/sys/net/core/bpf_jit_enable");
 	d->unprivileged_bpf_off = read_switch("/proc/sys/kernel/unprivileged_bpf_disabled");
 	d->lockdown = probe_lockdown() ? DOCTOR_YES : DOCTOR_NO;
+	d->ftrace_off = probe_ftrace_off();
 	read_caps(d);
 	for (unsigned i = 0; i < DOCTOR_SYSCTLS; i++) {
 		snprintf(path, sizeof(path), "/proc/sys/%s", doctor_sysctl_infos[i].name);

@@ -68,6 +68,11 @@ static void show_host(const struct page *p, const struct doctor *d)
 	buf_printf(p->b, "%s\n", yes_no(d->jit));
 	fact(p, "lockdown (confidentiality)");
 	buf_printf(p->b, "%s\n", yes_no(d->lockdown));
+	if (d->ftrace_off) {
+		fact(p, "ftrace");
+		put_ink(p, INK_WARN, "no");
+		buf_str(p->b, ": no fentry without it (sysctl kernel.ftrace_enabled=1)\n");
+	}
 	fact(p, "BPF for root only");
 	buf_printf(p->b, "%s\n", yes_no(d->unprivileged_bpf_off));
 }

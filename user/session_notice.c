@@ -64,7 +64,11 @@ static void notice_base_mode(const struct source *src)
 	for (unsigned i = 0; i < src->nhooks && !refused; i++)
 		if (src->hooks[i].full && src->hooks[i].status == HOOK_REFUSED)
 			refused = &src->hooks[i];
-	if (refused)
+	if (refused && src->ftrace_off)
+		fputs("tcptrail: base mode: ftrace is switched off, and fentry with it (try: "
+		      "sysctl kernel.ftrace_enabled=1)",
+		      stderr);
+	else if (refused)
 		fprintf(stderr, "tcptrail: base mode: this kernel refuses %.*s (%s)",
 			(int)strcspn(refused->attach, "/"), refused->attach,
 			strerror(-refused->error));

@@ -143,7 +143,8 @@ static void config_fill(struct tracer_config *c, const struct live *l, const str
 
 /* ---- loading ------------------------------------------------------------------- */
 
-/* Full mode's hooks, asked one by one: the same kernel may allow some. */
+/* Full mode's hooks, asked one by one: the same kernel may allow some. With ftrace switched off 5.10
+ * refuses to attach them; 6.12 attaches them and never calls one. */
 static void probe_full(struct live *l, const struct btf *btf)
 {
 	for (unsigned i = 0; i < hooks_count(); i++) {
@@ -152,7 +153,9 @@ static void probe_full(struct live *l, const struct btf *btf)
 
 		if (!hook_is_full(h) || l->infos[i].status != HOOK_ATTACHED)
 			continue;
-		err = probe_fentry(btf, hooks_target(h, btf)->name, h->kind == HOOK_FEXIT);
+		err = l->source.ftrace_off ? -EBUSY
+					   : probe_fentry(btf, hooks_target(h, btf)->name,
+							  h->kind == HOOK_FEXIT);
 		if (err) {
 			l->infos[i].status = HOOK_REFUSED;
 			l->infos[i].error = err;
@@ -410,6 +413,7 @@ int live_load(struct live *l, char *msg, size_t msg_len)
 		return -ENOENT;
 	}
 	l->source.locked_down = probe_lockdown();
+	l->source.ftrace_off = probe_ftrace_off();
 	err = load_steps(l, btf, msg, msg_len);
 	kernel_btf_close(btf);
 	return err;

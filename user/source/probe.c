@@ -131,6 +131,16 @@ bool probe_bpf_without_caps(int prog_fd)
 	       !WEXITSTATUS(status);
 }
 
+bool probe_ftrace_off(void)
+{
+	FILE *f = fopen("/proc/sys/kernel/ftrace_enabled", "re");
+	bool off = f && fgetc(f) == '0';
+
+	if (f)
+		fclose(f);
+	return off;
+}
+
 bool probe_lockdown(void)
 {
 	char line[128] = "";

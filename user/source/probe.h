@@ -30,6 +30,8 @@ uint32_t probe_hz(void);
 /* Does a bpf() call that only reads still work once the capabilities are gone? Not before about
  * 6.0 where unprivileged BPF is disabled. fd: a BPF program's. */
 bool probe_bpf_without_caps(int prog_fd);
+/* kernel.ftrace_enabled is 0. */
+bool probe_ftrace_off(void);
 /* The kernel is locked down so that BPF may not read its memory. */
 bool probe_lockdown(void);
 

@@ -101,6 +101,7 @@ struct source {
 	unsigned nhooks;
 	bool full_mode;
 	bool locked_down; /* the kernel is, at confidentiality: hooks may be refused for that */
+	bool ftrace_off;  /* by sysctl: no fentry, whatever the kernel says */
 	/* names of the kernel's reasons, from its BTF; NULL or "" when it has none */
 	const char *(*rst_reason)(const struct source *s, unsigned reason);
 	const char *(*drop_reason)(const struct source *s, unsigned reason);
