@@ -34,7 +34,7 @@ static const int plain[] = {
 	SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs),
 	SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink),
 	SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(getcwd), SCMP_SYS(name_to_handle_at),
-	SCMP_SYS(ioctl), SCMP_SYS(fadvise64),
+	SCMP_SYS(ioctl), SCMP_SYS(fadvise64), SCMP_SYS(inotify_add_watch),
 	/* memory, threads (-r), signals, the end */
 	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(munmap), SCMP_SYS(mremap),
 	SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(clone), SCMP_SYS(clone3),

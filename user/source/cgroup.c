@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cgroup2 paths. One walk of the tree learns them all; a cgroup that has gone by
- * the time it is asked for stays unknown. Needs no privilege.
+ * cgroup2 paths. One walk of the tree learns them all, and inotify tells when there is a new one:
+ * a container's is made well before anything in it connects, and may be gone when the record of
+ * that is read. What was there at the walk before the last is known too, for the same reason. A
+ * cgroup that came and went between two walks stays unknown. Needs no privilege.
  *
- * Bounded: CGROUP_DIRS directories and CGROUP_DEPTH levels a walk.
+ * Bounded: CGROUP_DIRS directories and CGROUP_DEPTH levels a walk; ten walks a second. Without
+ * watches (the user's limit) a new one is looked for when its first record comes.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -11,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,42 +37,59 @@ static bool mount_line(struct cgroup_paths *c, const char *line)
 	return true;
 }
 
-static void forget(struct cgroup_paths *c)
+static void forget(struct cgroup_walk *w)
 {
-	for (unsigned i = 0; i < c->len; i++)
-		free(c->known[i].path);
-	c->len = 0;
+	for (unsigned i = 0; i < w->len; i++)
+		free(w->known[i].path);
+	w->len = 0;
 }
 
 void cgroup_close(struct cgroup_paths *c)
 {
-	forget(c);
-	free(c->known);
-	c->known = NULL;
-	c->cap = 0;
+	for (unsigned i = 0; i < CGROUP_WALKS; i++) {
+		forget(&c->walks[i]);
+		free(c->walks[i].known);
+		c->walks[i] = (struct cgroup_walk){0};
+	}
+	if (c->watch_fd >= 0)
+		close(c->watch_fd);
+	c->watch_fd = -1;
 }
 
-static bool learn(struct cgroup_paths *c, uint64_t id, const char *path)
+static bool learn(struct cgroup_walk *w, uint64_t id, const char *path)
 {
-	if (c->len == c->cap) {
-		unsigned cap = c->cap ? c->cap * 2 : 256;
-		struct cgroup_path *more = realloc(c->known, cap * sizeof(*more));
+	char *copy;
+
+	if (w->len == w->cap) {
+		unsigned cap = w->cap ? w->cap * 2 : 256;
+		struct cgroup_path *more = realloc(w->known, cap * sizeof(*more));
 
 		if (!more)
 			return false;
-		c->known = more;
-		c->cap = cap;
+		w->known = more;
+		w->cap = cap;
 	}
-	c->known[c->len].path = strdup(path);
-	if (!c->known[c->len].path)
+	copy = strdup(path);
+	if (!copy)
 		return false;
-	c->known[c->len++].id = id;
+	w->known[w->len++] = (struct cgroup_path){.id = id, .path = copy};
 	return true;
+}
+
+/* That a directory is made in the one behind fd. A second watch of the same is the first one. */
+static void watch(const struct cgroup_paths *c, int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (c->watch_fd >= 0)
+		inotify_add_watch(c->watch_fd, path, IN_CREATE | IN_ONLYDIR);
 }
 
 /* path: of the directory behind fd, below the mount; room for what is appended. Takes fd. */
 static void walk(struct cgroup_paths *c, int fd, char path[CGROUP_PATH], unsigned depth)
 {
+	struct cgroup_walk *now = &c->walks[c->last];
 	size_t len = strlen(path);
 	DIR *dir = fdopendir(fd);
 	struct dirent *d;
@@ -78,9 +99,10 @@ static void walk(struct cgroup_paths *c, int fd, char path[CGROUP_PATH], unsigne
 		close(fd);
 		return;
 	}
-	if (fstat(dirfd(dir), &st) || !learn(c, st.st_ino, len ? path : "/"))
+	if (fstat(dirfd(dir), &st) || !learn(now, st.st_ino, len ? path : "/"))
 		goto out;
-	while (depth < CGROUP_DEPTH && c->len < CGROUP_DIRS && (d = readdir(dir))) {
+	watch(c, dirfd(dir)); /* before it is read: what is made in between is told */
+	while (depth < CGROUP_DEPTH && now->len < CGROUP_DIRS && (d = readdir(dir))) {
 		int child, n;
 
 		if (d->d_type != DT_DIR || d->d_name[0] == '.')
@@ -98,11 +120,16 @@ out:
 	closedir(dir);
 }
 
+/* The last walk's word before the one's before it. */
 static const char *known(const struct cgroup_paths *c, uint64_t id)
 {
-	for (unsigned i = 0; i < c->len; i++)
-		if (c->known[i].id == id)
-			return c->known[i].path;
+	for (unsigned n = 0; n < CGROUP_WALKS; n++) {
+		const struct cgroup_walk *w = &c->walks[(c->last + n) % CGROUP_WALKS];
+
+		for (unsigned i = 0; i < w->len; i++)
+			if (w->known[i].id == id)
+				return w->known[i].path;
+	}
 	return NULL;
 }
 
@@ -113,7 +140,9 @@ static void walk_all(struct cgroup_paths *c)
 
 	if (fd < 0)
 		return;
-	forget(c);
+	c->last = (c->last + 1) % CGROUP_WALKS;
+	forget(&c->walks[c->last]);
+	c->stale = false;
 	walk(c, fd, path, 0);
 }
 
@@ -123,13 +152,36 @@ void cgroup_open(struct cgroup_paths *c)
 	char line[2048];
 
 	memset(c, 0, sizeof(*c));
+	c->watch_fd = -1;
 	if (!f)
 		return;
 	while (fgets(line, sizeof(line), f))
 		if (mount_line(c, line))
 			break;
 	fclose(f);
+	if (c->mount[0])
+		c->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	walk_all(c);
+}
+
+static bool walk_again(struct cgroup_paths *c, uint64_t now_ns)
+{
+	if (c->walked_ns && now_ns - c->walked_ns < walk_every_ns)
+		return false;
+	c->walked_ns = now_ns;
+	walk_all(c);
+	return true;
+}
+
+void cgroup_look(struct cgroup_paths *c, uint64_t now_ns)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+
+	/* Which one it was is no matter: others may have been made in it since. */
+	while (c->watch_fd >= 0 && read(c->watch_fd, events, sizeof(events)) > 0)
+		c->stale = true;
+	if (c->stale)
+		walk_again(c, now_ns);
 }
 
 const char *cgroup_path_of(struct cgroup_paths *c, uint64_t id, uint64_t now_ns)
@@ -138,10 +190,8 @@ const char *cgroup_path_of(struct cgroup_paths *c, uint64_t id, uint64_t now_ns)
 
 	if (found)
 		return found;
-	if (c->walked_ns && now_ns - c->walked_ns < walk_every_ns)
+	if (!walk_again(c, now_ns))
 		return NULL;
-	c->walked_ns = now_ns;
-	walk_all(c);
 	found = known(c, id);
 	return found ? found : "";
 }

@@ -117,6 +117,9 @@ static int open_ring(struct live *l)
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev))
 		return -errno;
+	ev.events = EPOLLIN;
+	if (l->cgroups.watch_fd >= 0) /* without it they are looked for once a round */
+		epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->cgroups.watch_fd, &ev);
 	return 0;
 }
 
@@ -275,6 +278,7 @@ static int live_poll(struct source *s, struct pipeline *p, int timeout_ms)
 	if (err)
 		return err;
 	err = live_wait(l, timeout_ms);
+	cgroup_look(&l->cgroups, clock_ns(CLOCK_MONOTONIC));
 	n = live_consume(l, p, RECORDS_A_POLL);
 	tell_clock(l, p);
 	tell_losses(l, p, false);
@@ -389,7 +393,7 @@ static struct live *live_new(const struct source_config *cfg)
 	if (!l)
 		return NULL;
 	l->cfg = *cfg;
-	l->epoll_fd = l->stats_fd = l->lookup.fd = -1;
+	l->epoll_fd = l->stats_fd = l->lookup.fd = l->cgroups.watch_fd = -1;
 	l->source = (struct source){
 		.ops = &live_ops,
 		.hooks = l->infos,
