@@ -5,10 +5,9 @@ counted by somebody else as well.
 
     faults.py [--tcptrail PATH] [--scenario PATH] [--only NAME]
 
-Full disks and slow readers for every output, descriptors that run out, 20,000 connections at
-once, loading and unloading under load, two tracers, kill -9 in each phase, no BTF, each
-capability missing, a container, a user namespace, what is left to a run that is set up. The
-ring and the table are tests/kernel/ledger.py's; the clock and lockdown tests/vm/faults.sh's.
+docs/faults.md has all of them in a table; fault/ a room for each kind: outputs, recordings,
+resources, coming and going, places that do not let it. The ring and the table are
+tests/kernel/ledger.py's; the clock, lockdown and full mode tests/vm/faults.sh's.
 
 A line a check ("ok", "not ok", "skip"), and a last line: N passed, N failed, N skipped.
 """

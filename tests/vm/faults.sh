@@ -79,22 +79,45 @@ check "clock stepped: the times follow it" "$(grep -o '"end":"[^"]*' /tmp/out | 
 
 # Switched off, 5.10 refuses fentry and 6.12 attaches what it then never calls: one line says it.
 off='tcptrail: base mode: ftrace is switched off, and fentry with it (try: sysctl kernel.ftrace_enabled=1)'
-echo 0 >/proc/sys/kernel/ftrace_enabled
-start conns -o json
-scenario normal --port 24104 >>/tmp/truth
-stop "no fentry" 3
-check "no fentry: one line says so, with the remedy" "$(grep -cxF \
-	"$off; request socks and the end of TIME-WAIT are unseen" /tmp/err)" -eq 1
-tcptrail doctor >/tmp/doctor 2>/tmp/err
-check "no fentry: the doctor is ready, in base mode" "$?$(grep -c '  ready, base mode$' /tmp/doctor)" = 01
-check "no fentry: the doctor has the remedy" "$(grep -c \
-	'^  ftrace  *no: no fentry without it (sysctl kernel.ftrace_enabled=1)$' /tmp/doctor)" -eq 1
-check "no fentry: the doctor calls none of them attached" \
-	"$(grep -cE '^  f(entry|exit)/.* (attached|there) ' /tmp/doctor)" -eq 0
-echo 1 >/proc/sys/kernel/ftrace_enabled
+if echo 0 >/proc/sys/kernel/ftrace_enabled; then
+	start conns -o json
+	scenario normal --port 24104 >>/tmp/truth
+	stop "no fentry" 3
+	check "no fentry: one line says so, with the remedy" "$(grep -cxF \
+		"$off; request socks and the end of TIME-WAIT are unseen" /tmp/err)" -eq 1
+	tcptrail doctor >/tmp/doctor 2>/tmp/err
+	check "no fentry: the doctor is ready, in base mode" "$?$(grep -c '  ready, base mode$' /tmp/doctor)" = 01
+	check "no fentry: the doctor has the remedy" "$(grep -c \
+		'^  ftrace  *no: no fentry without it (sysctl kernel.ftrace_enabled=1)$' /tmp/doctor)" -eq 1
+	check "no fentry: the doctor calls none of them attached" \
+		"$(grep -cE '^  f(entry|exit)/.* (attached|there) ' /tmp/doctor)" -eq 0
+	echo 1 >/proc/sys/kernel/ftrace_enabled
+else
+	echo "skip - no fentry: this kernel does not let ftrace be switched off"
+fi
 start conns -o json
 scenario normal --port 24105 >>/tmp/truth
 stop "fentry again" 2
+
+# ---- killed in full mode -----------------------------------------------------------
+
+# fentry's programs hang in the kernel's functions: ftrace itself says in how many
+hung() { wc -l </sys/kernel/tracing/enabled_functions; }
+free=$(hung)
+start conns -o json
+check "killed in full mode: it hung in functions" "$(hung)" -gt "$free"
+scenario normal --port 24106 >/dev/null
+kill -KILL $pid
+wait $pid
+check "killed in full mode: its status" $? -eq 137
+for _ in $(seq 100); do
+	[ "$(hung)" -gt "$free" ] || break
+	usleep 100000
+done
+check "killed in full mode: hangs in none" "$(hung)" -eq "$free"
+start conns -o json
+scenario normal --port 24107 >/tmp/truth
+stop "after it was killed" 2
 
 # ---- no BTF ------------------------------------------------------------------------
 

@@ -5,10 +5,13 @@ What there was is known from who made it: scenario and churn make connections of
 state each, five an end, and open and close one listener.
 """
 import os
+import re
 import signal
+import socket
 import subprocess
 import threading
 import time
+import urllib.request
 
 from fault.suite import NOTICES, SUMMARY, valid
 from witness import Witness
@@ -234,4 +237,60 @@ def slow_pictures(s):
         os.close(read)
 
 
-FAULTS = [full_disk, full_for_all, slow_reader, late_reader, slow_pictures]
+def unchunk(data):
+    """The body of an HTTP answer that may be cut anywhere."""
+    data, body = data.split(b"\r\n\r\n", 1)[1], b""
+    while b"\r\n" in data:
+        size, data = data.split(b"\r\n", 1)
+        body += data[:int(size, 16)]
+        data = data[int(size, 16) + 2:]
+    return body
+
+
+def slow_client(s):
+    """Of /events: it reads nothing while all is made, then all. Read and lost, by the metric and by
+    what it was told itself, is what there was: ten changes and two ends a connection."""
+    port, traced, connections = s.next_port(), s.next_port(), 4000
+    witness = Witness(traced, traced, busy=True)
+    t = s.tracer("client", "serve", "--listen", f"127.0.0.1:{port}", "-P", str(traced), "--mode",
+                 "base", "--no-snapshot", "--buffer", "64M")
+    t.wait_ready()
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", port))
+    client.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    time.sleep(0.5)
+    s.churn(traced, "-n", connections)
+    time.sleep(1)
+    client.settimeout(2)
+    data = b""
+    for more in (0, 1):   # what was lost is told before what comes next
+        if more:
+            s.churn(traced, "-n", 1)
+        try:
+            while True:
+                piece = client.recv(1 << 20)
+                assert piece, "closed"
+                data += piece
+        except TimeoutError:
+            pass
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    client.close()
+    said = s.says("slow client of serve: exit 0", t.stop(), r"tcptrail: serving http://127.0.0.1:"
+                  rf"{port}/\n" + NOTICES + SUMMARY, t)
+    witness.close()
+    body = unchunk(data)
+    there = 12 * (connections + 1) + 4   # the listener's two, twice
+    got = len(re.findall(rb"^event: tcp\.(?:state_change|connection)$", body, re.M))
+    told = sum(map(int, re.findall(rb'^data: \{"lost":(\d+)\}', body, re.M)))
+    lost = int(re.search(r'^tcptrail_events_lost_total\{reason="output_slow"\} (\d+)$', text,
+                         re.M).group(1))
+    if said:
+        s.check("slow client of serve: something is lost", lost, text)
+        s.balance("slow client of serve: read + lost = made", got, lost, there,
+                  witness.count([traced]))
+        s.check("slow client of serve: it was told the same figure", told == lost, (told, lost))
+
+
+FAULTS = [full_disk, full_for_all, slow_reader, late_reader, slow_pictures, slow_client]

@@ -3,6 +3,7 @@
 
 What is in a recording is counted by tape.py, which knows the format and nothing of the program.
 """
+import json
 import os
 import re
 import signal
@@ -172,4 +173,25 @@ def full_textfile(s):
         subprocess.run(["umount", place], check=True)
 
 
-FAULTS = [full_recording, slow_recording, full_flight_recorder, full_textfile]
+def gap(s):
+    """What a slow pipe kept out of a recording is missing in each view of it, and said there."""
+    port, path = s.next_port(), os.path.join(s.directory, "gap")
+    t = s.tracer("gap", "conns", "-o", "json", "--record", path, "-P", str(port), "--mode", "base")
+    t.wait_ready()
+    s.make("churn", port, "--count", 20)
+    time.sleep(0.5)
+    t.stop()
+    with open(path, "rb") as f:
+        data = f.read()
+    with open(path, "wb") as f:
+        f.write(Tape(data).with_gap(data, 77))
+    s.check("gap: is in the file", read_tape(path).gaps == 77, "")
+    t = s.tracer("gap", "conns", "-o", "json", "--from", path)
+    said = s.says("gap: exit 0, said in the last line", t.process.wait(30), SUMMARY, t)
+    s.check("gap: the figure of the line", said and said["slow"] == "77", t.said())
+    with open(t.out, encoding="utf-8") as f:
+        lost = json.loads(f.read().splitlines()[-1])["tracer"]["lost"]
+    s.check("gap: the ledger's figure", lost["output_slow"] == lost["total"] == 77, lost)
+
+
+FAULTS = [gap, full_recording, slow_recording, full_flight_recorder, full_textfile]
