@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An engine that npm's registry carries, asked line by line: a line of JSON in, {"said": ...} or
 // {"error": text} out. Lies beside its node_modules when it runs (engines.py copies it there).
+import fs from 'node:fs';
 import readline from 'node:readline';
 
 const make = {
@@ -8,6 +9,14 @@ const make = {
 		const { DuckDBInstance } = await import('@duckdb/node-api');
 		const db = await (await DuckDBInstance.create(':memory:')).connect();
 		return async (sql) => (await db.runAndReadAll(sql)).getRowsJson();
+	},
+	async clickhouse() {
+		const { Session } = (await import('chdb')).default;
+		const data = fs.mkdtempSync('data-');
+		process.on('exit', () => fs.rmSync(data, { recursive: true, force: true }));
+		const db = new Session(data);
+		return (sql) => db.query(sql, 'TabSeparated').split('\n').filter((line) => line)
+			.map((line) => line.split('\t'));
 	},
 	// What Vector's remap transform does with an event; without one, what its compiler says.
 	async vrl() {

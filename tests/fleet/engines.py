@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real engines that Debian 12 lacks and npm's registry carries whole: DuckDB, Vector's language
-VRL (its own Rust, as WebAssembly), and the types of Prometheus Operator's definitions. Fetched
-once into build/npm, pinned, with no script of theirs run; without node, npm or the registry
-what needs them is skipped by name."""
+"""Real engines that Debian 12 lacks and npm's registry carries whole: DuckDB, a ClickHouse of
+today (chDB), Vector's language VRL (its own Rust, as WebAssembly), and the types of Prometheus
+Operator's definitions. Fetched once into build/npm, pinned, with no script of theirs run; without
+node, npm or the registry what needs them is skipped by name."""
 import json
 import os
 import shutil
@@ -12,17 +12,19 @@ import harness
 
 PACKAGES = {
     "duckdb": "@duckdb/node-api@1.5.6-r.1",
+    "clickhouse": "chdb@3.4.0",
     "vrl": "@bpinternal/verel@0.2.0",
     "podmonitor": "@kubernetes-models/prometheus-operator@6.0.0",
 }
-FETCH_S = 120  # a slow registry is a skip, not a failure
+LARGE = ("clickhouse",)  # half a gigabyte: only when asked for (run.py --fetch), or there already
+FETCH_S = 300  # a slow registry is a skip, not a failure
 
 
 class Missing(Exception):
     """This engine cannot be had here; the message says why."""
 
 
-def installed(name):
+def installed(name, fetch):
     """The directory whose node_modules holds the engine."""
     if not shutil.which("node"):
         raise Missing("node is not installed")
@@ -32,6 +34,8 @@ def installed(name):
         with open(stamp, encoding="utf-8") as f:
             if f.read() == PACKAGES[name]:
                 return where
+    if name in LARGE and not fetch:
+        raise Missing("it is large: run.py --fetch gets it")
     if not shutil.which("npm"):
         raise Missing("npm is not installed")
     shutil.rmtree(where, ignore_errors=True)
@@ -54,8 +58,8 @@ def installed(name):
 class Engine:
     """One process of it; ask() raises what it complains of."""
 
-    def __init__(self, name):
-        where = installed(name)
+    def __init__(self, name, fetch=False):
+        where = installed(name, fetch)
         shutil.copy(harness.path("tests/fleet/engine.mjs"), where)
         self.process = subprocess.Popen(
             ["node", os.path.join(where, "engine.mjs"), name], cwd=where, text=True,
@@ -89,10 +93,10 @@ class Engine:
         self.process.stderr.close()
 
 
-def use(t, what, name, work):
+def use(t, what, name, work, fetch=False):
     """work(engine), or a skip of `what` that says why."""
     try:
-        engine = Engine(name)
+        engine = Engine(name, fetch)
     except Missing as why:
         t.skip(what, str(why))
         return
@@ -100,3 +104,20 @@ def use(t, what, name, work):
         work(engine)
     finally:
         engine.close()
+
+
+class ClickHouse:
+    """What clickhouse.Server can, of the engine."""
+
+    def __init__(self, engine):
+        self.ask = engine.ask
+        self.version = tuple(map(int, engine.ask("SELECT version()")[0][0].split(".")[:2]))
+
+    def create(self, sql):
+        self.ask(sql.rstrip().rstrip(";"))
+        # It works: seconds after they came, rows of recordings older than that would be gone.
+        self.ask("SYSTEM STOP TTL MERGES tcptrail")
+
+    def insert(self, lines):
+        self.ask("INSERT INTO tcptrail SETTINGS date_time_input_format = 'best_effort' "
+                 "FORMAT JSONEachRow\n" + lines.decode())

@@ -5,7 +5,7 @@
     run.py [--tcptrail PATH] [--only PART] [--fetch]
 
 Needs no root: every record is made from a recording. A tool that is not installed is
-skipped by name. --fetch gets what takes long to fetch and build, once (pdata.py).
+skipped by name. --fetch gets what is large or takes long to build, once (engines.py, pdata.py).
 """
 import argparse
 import os
@@ -19,6 +19,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
 
 import clickhouse  # noqa: E402  pylint: disable=wrong-import-position
 import configs  # noqa: E402  pylint: disable=wrong-import-position
+import engines  # noqa: E402  pylint: disable=wrong-import-position
 import harness  # noqa: E402  pylint: disable=wrong-import-position
 import otlp  # noqa: E402  pylint: disable=wrong-import-position
 import recipes  # noqa: E402  pylint: disable=wrong-import-position
@@ -51,6 +52,15 @@ def part_stores(t, ground):
     finally:
         if server:
             server.close()
+
+    def as_shipped(engine):
+        embedded = engines.ClickHouse(engine)
+        stores.fill(t, embedded, rows)
+        stores.check_times(t, embedded, rows)
+        recipes.check_sql(t, "ClickHouse of today", embedded.ask, recipes.recipes(),
+                          recipes.expected(ground.records))
+    engines.use(t, "clickhouse.sql with its times and TTL, and the recipes, in a ClickHouse of today",
+                "clickhouse", as_shipped, ground.fetch)
 
 
 def part_sizes(t, ground):

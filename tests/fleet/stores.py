@@ -159,3 +159,14 @@ def fill(t, server, rows):
     t.check("... with what is not known as NULL", lambda: t.equal(
         server.ask("SELECT count(*) FROM tcptrail WHERE tcp_handshake_kind IS NOT NULL"),
         [[str(sum("tcp_handshake_kind" in r for r in rows))]]))
+
+
+def check_times(t, server, rows):
+    """Of a server that has DateTime64: to the microsecond, and old rows leave."""
+    t.check("... with its times to the microsecond", lambda: t.equal(
+        server.ask("SELECT toString(min(timestamp)), toString(max(timestamp)) FROM tcptrail"),
+        [[edge(r["timestamp"] for r in rows).replace("T", " ").rstrip("Z")
+          for edge in (min, max)]]))
+    t.check("... and a TTL", lambda: t.true(
+        "TTL toDate(timestamp) + toIntervalDay(30)" in
+        server.ask("SHOW CREATE TABLE tcptrail")[0][0], "none"))
