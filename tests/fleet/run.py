@@ -59,7 +59,7 @@ def part_stores(t, ground):
         stores.check_times(t, embedded, rows)
         recipes.check_sql(t, "ClickHouse of today", embedded.ask, recipes.recipes(),
                           recipes.expected(ground.records))
-    engines.use(t, "clickhouse.sql with its times and TTL, and the recipes, in a ClickHouse of today",
+    engines.use(t, "clickhouse.sql as it is shipped, and the recipes, in a ClickHouse of today",
                 "clickhouse", as_shipped, ground.fetch)
 
 
