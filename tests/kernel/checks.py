@@ -165,7 +165,9 @@ def connection(truth, records, mode, earlier=False):
 
 def strangers(truths, records):
     """Complaints about every tcp.connection that is no end's, or one too many of an end's: found
-    by its addresses, for a record of the same end under another cookie is wrong as well."""
+    by its addresses, for a record of the same end under another cookie is wrong as well. One that
+    did not know its own address (it was refused) is found by its peer's: its port may be another
+    connection's too."""
     ends, cookies, ports = {}, set(), set()
     for t in truths:
         key = ((split_address(t["local"]), split_address(t["peer"])), t["netns"])
@@ -177,7 +179,9 @@ def strangers(truths, records):
         if field(r, "event.name") != "tcp.connection":
             continue
         key = (tuple_of(r), field(r, "tcp.netns"))
-        ours = key[0][0][1] in ports and key[0][1][1] in ports
+        blind = ((None, key[0][1]), key[1])
+        key = blind if key not in ends and blind in ends else key
+        ours = key[0][0] and key[0][0][1] in ports and key[0][1][1] in ports
         seen[key] = seen.get(key, 0) + 1
         if seen[key] > ends.get(key, 0) and \
                 (key in ends or ours and field(r, "tcp.socket_id") not in cookies):
