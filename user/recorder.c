@@ -164,7 +164,10 @@ static void begin_file(struct recorder *r)
 {
 	struct recording_head head;
 	struct buf bytes = {0}, plain = {0};
+	int err = recorder_file_empty(&r->file);
 
+	if (err)
+		recorder_fail(r, err);
 	recording_head_fill(&head);
 	buf_put(&bytes, (const char *)&head, sizeof(head));
 	if (!recorder_file_put(&r->file, &bytes, 0))

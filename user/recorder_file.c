@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/recording.h"
@@ -22,7 +23,7 @@ static int file_begin(struct recorder_file *f)
 	bool is_stdout = !strcmp(f->path, "-");
 
 	f->fd = is_stdout ? STDOUT_FILENO
-			  : open(f->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+			  : open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (f->fd < 0)
 		return -errno;
 	f->sink = sink_new(f->fd, QUEUE);
@@ -111,6 +112,15 @@ int recorder_file_rotate(struct recorder_file *f, unsigned keep)
 	}
 	f->next_number++;
 	return file_begin(f);
+}
+
+int recorder_file_empty(struct recorder_file *f)
+{
+	struct stat st;
+
+	if (fstat(f->fd, &st) || !S_ISREG(st.st_mode) || f->fd <= STDERR_FILENO)
+		return 0;
+	return ftruncate(f->fd, 0) ? -errno : 0;
 }
 
 static bool make_room(struct recorder_file *f)

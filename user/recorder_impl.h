@@ -66,6 +66,8 @@ struct recorder {
 
 /* recorder_file.c */
 int recorder_file_open(struct recorder_file *f, const char *path, char *msg, size_t msg_len);
+/* A recording that was there goes, once it is certain that another one begins. */
+int recorder_file_empty(struct recorder_file *f);
 /* Moves the file to the next free number and begins it anew; forgets those beyond keep. */
 int recorder_file_rotate(struct recorder_file *f, unsigned keep);
 /* 0, or why something in the queue is lost: -ETIMEDOUT the reader is slow, else dead. */

@@ -38,6 +38,15 @@ def capabilities(s):
                           (("perfmon",), "CAP_BPF"), (("net_admin",), "CAP_BPF and CAP_PERFMON")):
         s.one_line(f"capabilities: only {'+'.join(caps) or 'none'}: one line",
                    f"needs {missing}{remedy}", [*as_user(s, caps), "conns"])
+    before = os.path.join(s.directory, "before.ttr")
+    with open(before, "wb") as f:
+        f.write(b"an earlier recording")
+    os.chmod(before, 0o666)
+    s.one_line("capabilities: record FILE with none: one line",
+               f"needs CAP_BPF and CAP_PERFMON{remedy}", [*as_user(s, ()), "record", before])
+    with open(before, "rb") as f:
+        s.check("... and the recording that was there is still there",
+                f.read() == b"an earlier recording")
     port = s.next_port()
     t = Tracer(as_user(s, ("bpf", "perfmon"))[0],
                [*as_user(s, ("bpf", "perfmon"))[1:], "conns", "-o", "json", "-P", str(port),
