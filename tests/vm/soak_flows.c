@@ -8,8 +8,8 @@
  *   soak_flows count                            what a tracer tells on stdin, counted
  *
  * Both ends of a connection are in one process, so that it is known how many ends there were
- * and that each has ended. Each prints JSON lines. Must never connect elsewhere
- * than to loopback, nor remember what `count` reads: the VM's memory is small.
+ * and that each has ended. Each prints JSON lines. Must never connect elsewhere than to
+ * loopback, nor keep more than numbers of what `count` reads: the VM's memory is small.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +27,7 @@
 enum {
 	HELD_MAX = 256,
 	LATER_MAX = 2048,  /* ends that wait for their close() */
-	IDS = 1 << 26,     /* socket numbers begin at 1 when the VM does */
+	IDS_MAX = 1 << 20, /* ends whose numbers `count` keeps: 8 MiB */
 	KEEP_IDLE_S = 30,
 	KEEP_EVERY_S = 10,
 	FIN_LATE_S = 20,   /* into the FIN_WAIT_2 of the other end */
@@ -285,7 +285,8 @@ enum { TIME_WAITS = sizeof(time_waits) / sizeof(time_waits[0]) };
 
 struct told {
 	unsigned long ends, twice, unnumbered, incomplete, time_wait[TIME_WAITS];
-	unsigned char *ids; /* a bit each */
+	size_t ids_len;
+	uint64_t *ids;
 };
 
 static const char *after(const char *line, const char *key)
@@ -305,18 +306,30 @@ static void count_end(struct told *t, const char *line)
 	t->incomplete += strstr(line, "\"incomplete\":true") != NULL;
 	for (unsigned i = 0; tw && i < TIME_WAITS; i++)
 		t->time_wait[i] += !strncmp(tw, time_waits[i], strlen(time_waits[i]));
-	if (!n || n >= IDS) {
+	if (!n || t->ids_len == IDS_MAX)
 		t->unnumbered++;
-		return;
-	}
-	t->twice += t->ids[n / 8] >> n % 8 & 1;
-	t->ids[n / 8] |= (unsigned char)(1 << n % 8);
+	else
+		t->ids[t->ids_len++] = n;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void count_twice(struct told *t)
+{
+	qsort(t->ids, t->ids_len, sizeof(*t->ids), by_number);
+	for (size_t i = 1; i < t->ids_len; i++)
+		t->twice += t->ids[i] == t->ids[i - 1];
 }
 
 /* Its last line is the closing record: it is handed on. */
 static int mode_count(void)
 {
-	struct told t = { .ids = calloc(IDS / 8, 1) };
+	struct told t = { .ids = calloc(IDS_MAX, sizeof(*t.ids)) };
 	char *line = NULL, *last = NULL, *swap;
 	size_t size = 0, last_size = 0, swap_size;
 
@@ -330,6 +343,7 @@ static int mode_count(void)
 		swap = last, last = line, line = swap;
 		swap_size = last_size, last_size = size, size = swap_size;
 	}
+	count_twice(&t);
 	printf("{\"ends\":%lu,\"twice\":%lu,\"unnumbered\":%lu,\"incomplete\":%lu,\"time_wait\":{",
 	       t.ends, t.twice, t.unnumbered, t.incomplete);
 	for (unsigned i = 0; i < TIME_WAITS; i++)
