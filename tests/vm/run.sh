@@ -27,7 +27,7 @@ run.sh [OPTIONS]
   --scenario FILE    static program (default build-static/tests/scenario)
   --out DIR          consoles and results (default build/vm)
   --cache DIR        packaged kernels (default ~/.cache/tcptrail-vm)
-  --limit SECONDS    wall time of one VM (default 900)
+  --limit SECONDS    wall time of one VM (default 1800)
   --jobs N           VMs side by side (default: as many as there are processors)
   --script FILE      run this in the VM instead of the suite: its "ok", "not ok", "skip" count
   --program FILE     put this program into the VM as well; repeatable
@@ -41,7 +41,7 @@ die() {
 }
 
 kernels=() only=() fetch=() programs=()
-modes=full virtual=1 long=1 limit=900 console='' script=''
+modes=full virtual=1 long=1 limit=1800 console='' script=''
 jobs=$(nproc)
 tcptrail=$root/build-static/tcptrail
 scenario=$root/build-static/tests/scenario
