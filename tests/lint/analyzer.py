@@ -18,6 +18,8 @@ import sys
 FALSE = {
     ("user/core/proc.c", "cgroup_set", "malloc-leak"):
         "the path is kept in t->cgroups[i], freed with the table",
+    ("user/core/slots.h", "text_add", "malloc-leak"):
+        "the text is kept in its row of s->texts, freed with the stacks",
     ("user/core/stack.c", "stack_frame", "null-dereference"):
         "word() gives NULL only with a length of 0",
     ("user/source/btf.c", "names_put", "malloc-leak"):
@@ -50,7 +52,7 @@ def analyze(options, path):
                           env={**os.environ, "LC_ALL": "C"})
     said, function = [], "?"
     for line in done.stderr.splitlines():
-        inside = re.match(r"\S+: In function '(\w+)'", line)
+        inside = re.match(r"(?:\S+: In function| +inlined from) '(\w+)'", line)
         if inside:
             function = inside.group(1)
         warned = re.match(r"(\S+?):\d+:\d+: warning: .*\[-Wanalyzer-([a-z-]+)\]", line)
