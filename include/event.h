@@ -62,7 +62,7 @@ enum event_kind {
 	EV_SNAPSHOT_BEGIN,   /* iterators start: what is not seen until EV_SNAPSHOT_END and has no later event is gone */
 	EV_SNAPSHOT_END,     /* extra.raw[0]: not 0 when records of it were lost, and nothing is gone for its absence */
 	EV_LOST,             /* the ledger's counters moved: extra.lost */
-	EV_CLOCK,            /* extra.clock: realtime minus monotonic, ns */
+	EV_CLOCK,            /* extra.clock: realtime minus monotonic, ns; .netns: the tracer's own */
 	EV_RST_SEGMENT,      /* (full) fentry/tcp_reset: the segment behind EV_RST_RECEIVED (flags tell a closed port from a live socket) */
 	EV_FACT,             /* a limit or a count of the host, a namespace or a process: extra.fact */
 	EV_DESTROY,          /* tp_btf/tcp_destroy_sock, of a socket whose timer had fired: its ->CLOSE may have gone untold */

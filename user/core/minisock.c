@@ -54,6 +54,7 @@ void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool
 		.seq = conn_end(c)->fin_seq_peer,
 	};
 	struct conn_end *end = conntab_end(p->conns, c);
+	uint32_t netns = c->netns;
 
 	end->tw_ns = ts_ns;
 	c->seen |= SEEN_TIME_WAIT;
@@ -66,7 +67,7 @@ void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool
 		return;
 	}
 	ending_finish(p, c, ts_ns);
-	minisock_count_unwatched(p, ts_ns + TIME_WAIT_S * NSEC_PER_SEC);
+	minisock_count_unwatched(p, netns, ts_ns + TIME_WAIT_S * NSEC_PER_SEC);
 }
 
 void minisock_reaped(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum time_wait_end how)
@@ -299,6 +300,7 @@ static void leaving_is_told(struct pipeline *p)
 	p->sees_tw_leave = true;
 	p->stats.now_in_state[ST_TIME_WAIT] += p->tw_presumed_over;
 	memset(p->tw_expiring, 0, sizeof(p->tw_expiring));
+	p->tw_here = 0;
 	p->tw_counting = false;
 }
 
@@ -417,9 +419,11 @@ void minisock_lookup(struct pipeline *p, const struct event *e)
 
 /* --- TIME_WAIT that nobody waits for: only counted -------------------------------- */
 
-void minisock_count_unwatched(struct pipeline *p, uint64_t expires_ns)
+enum { TW_SECONDS = sizeof(((struct pipeline *)0)->tw_expiring[0]) / sizeof(uint32_t) };
+
+void minisock_count_unwatched(struct pipeline *p, uint32_t netns, uint64_t expires_ns)
 {
-	const uint64_t slots = sizeof(p->tw_expiring) / sizeof(p->tw_expiring[0]);
+	enum tw_place place = p->own_netns && netns == p->own_netns ? TW_HERE : TW_ELSEWHERE;
 	uint64_t second = expires_ns / NSEC_PER_SEC + 1;
 
 	p->stats.now_in_state[ST_TIME_WAIT]++;
@@ -430,29 +434,49 @@ void minisock_count_unwatched(struct pipeline *p, uint64_t expires_ns)
 	p->tw_counting = true;
 	if (second <= p->tw_second)
 		second = p->tw_second + 1;
-	if (second >= p->tw_second + slots)
-		second = p->tw_second + slots - 1;
-	p->tw_expiring[second % slots]++;
+	if (second >= p->tw_second + TW_SECONDS)
+		second = p->tw_second + TW_SECONDS - 1;
+	p->tw_expiring[place][second % TW_SECONDS]++;
+	p->tw_here += place == TW_HERE;
 	if (p->next_due_ns > p->now_ns + NSEC_PER_SEC)
 		p->next_due_ns = p->now_ns + NSEC_PER_SEC;
 }
 
+/* Counts off so many of those that end in this second. How many that was. */
+static uint32_t count_off(struct pipeline *p, enum tw_place place, uint64_t second, uint32_t most)
+{
+	uint32_t *n = &p->tw_expiring[place][second % TW_SECONDS];
+	uint32_t *in_tw = &p->stats.now_in_state[ST_TIME_WAIT];
+	uint32_t over = *n < most ? *n : most;
+
+	*n -= over;
+	if (place == TW_HERE)
+		p->tw_here -= over;
+	if (over > *in_tw)
+		over = *in_tw;
+	*in_tw -= over;
+	return over;
+}
+
 void minisock_expire_unwatched(struct pipeline *p, uint64_t now_ns)
 {
-	const uint64_t slots = sizeof(p->tw_expiring) / sizeof(p->tw_expiring[0]);
 	uint64_t second = now_ns / NSEC_PER_SEC;
-	uint32_t *in_tw = &p->stats.now_in_state[ST_TIME_WAIT];
 
 	if (!p->tw_counting)
 		return;
-	if (second > p->tw_second + slots)
-		p->tw_second = second - slots;
+	if (second > p->tw_second + TW_SECONDS)
+		p->tw_second = second - TW_SECONDS;
 	while (p->tw_second < second) {
-		uint32_t *n = &p->tw_expiring[++p->tw_second % slots];
-		uint32_t over = *n < *in_tw ? *n : *in_tw;
-
-		*in_tw -= over;
-		p->tw_presumed_over += over;
-		*n = 0;
+		p->tw_second++;
+		for (unsigned place = 0; place < TW_PLACES; place++)
+			p->tw_presumed_over += count_off(p, place, p->tw_second, UINT32_MAX);
 	}
+}
+
+/* With tcp_max_tw_buckets full the kernel keeps none. Which ones it did not keep nobody tells: the
+ * oldest are counted off, and so never more than it has, nor less. */
+void minisock_at_most(struct pipeline *p, uint64_t most)
+{
+	for (unsigned i = 1; i <= TW_SECONDS && p->tw_here > most; i++)
+		count_off(p, TW_HERE, p->tw_second + i, p->tw_here - (uint32_t)most);
 }

@@ -28,6 +28,8 @@ static void on_tick(struct pipeline *p, const struct event *e)
 static void on_clock(struct pipeline *p, const struct event *e)
 {
 	p->clock_offset_ns = (int64_t)e->extra.clock.offset_ns;
+	if (!p->own_netns) /* what comes before the first snapshot has its place, too */
+		p->own_netns = e->netns;
 }
 
 static void on_lost(struct pipeline *p, const struct event *e)
@@ -40,6 +42,8 @@ static void on_lost(struct pipeline *p, const struct event *e)
 static void on_fact(struct pipeline *p, const struct event *e)
 {
 	facts_take(p->facts, e);
+	if (e->extra.fact.id == FACT_TIME_WAIT && p->own_netns && e->netns == p->own_netns)
+		minisock_at_most(p, e->extra.fact.value);
 }
 
 /* A socket that the table does not follow has none. */
@@ -274,6 +278,11 @@ const struct conn *pipeline_peer(const struct pipeline *p, const struct conn *c)
 const struct conn *pipeline_listener_of(const struct pipeline *p, const struct conn *c)
 {
 	return listener_of(p, c);
+}
+
+uint32_t pipeline_time_wait_here(const struct pipeline *p)
+{
+	return p->tw_here;
 }
 
 uint64_t pipeline_now(const struct pipeline *p)

@@ -138,6 +138,8 @@ bool pipeline_next_orphan(struct pipeline *p, uint32_t *cursor, struct lookup_re
  * table at most and counts them off. false: none among these, and when looks are left, the end. */
 bool pipeline_next_settled(const struct pipeline *p, uint32_t *cursor, unsigned *looks,
 			   uint32_t netns, uint64_t before_ns, struct lookup_request *out);
+/* How many TIME_WAIT of our own namespace are only counted: FACT_TIME_WAIT corrects it. */
+uint32_t pipeline_time_wait_here(const struct pipeline *p);
 /* Is it still one of them? */
 bool pipeline_settled(const struct pipeline *p, uint64_t cookie, uint32_t netns,
 		      uint64_t before_ns, struct lookup_request *out);

@@ -42,6 +42,9 @@ enum { TIME_WAIT_S = 60 }; /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
 #define NSEC_PER_SEC 1000000000ULL
 #define NSEC_PER_MS  1000000ULL
 
+/* Where a TIME_WAIT is: in our own namespace the kernel says how many there are. */
+enum tw_place { TW_HERE, TW_ELSEWHERE, TW_PLACES };
+
 struct wait_queue {
 	uint32_t head, tail;
 };
@@ -75,7 +78,8 @@ struct pipeline {
 	bool sees_tw_enter, sees_tw_leave, sees_requests; /* full-mode hooks that have spoken */
 
 	/* TIME_WAIT minisocks that nobody watches, by the second in which they expire. */
-	uint32_t tw_expiring[TIME_WAIT_S + 4];
+	uint32_t tw_expiring[TW_PLACES][TIME_WAIT_S + 4];
+	uint32_t tw_here;            /* how many of these are in our own namespace */
 	uint64_t tw_second;          /* every slot up to it is counted off */
 	bool tw_counting;
 	uint32_t tw_presumed_over;   /* counted off so, while nobody had told of one's end */
@@ -165,7 +169,9 @@ void minisock_enter(struct pipeline *p, const struct event *e);
 void minisock_leave(struct pipeline *p, const struct event *e);
 void minisock_segment(struct pipeline *p, const struct event *e);
 void minisock_lookup(struct pipeline *p, const struct event *e);
-void minisock_count_unwatched(struct pipeline *p, uint64_t expires_ns);
+void minisock_count_unwatched(struct pipeline *p, uint32_t netns, uint64_t expires_ns);
+/* The kernel has no more than so many minisocks in our namespace. */
+void minisock_at_most(struct pipeline *p, uint64_t most);
 void minisock_expire_unwatched(struct pipeline *p, uint64_t now_ns);
 
 /* --- segments.c --- */

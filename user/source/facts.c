@@ -118,6 +118,20 @@ void fact_rows_host(struct fact_rows *f)
 	take_number(f, text, FACT_MAX_ORPHANS, 0);
 }
 
+int fact_time_wait(uint64_t *out)
+{
+	char text[TEXT];
+	struct fact_rows f = {0};
+
+	read_file(SOCKSTAT, text, sizeof(text));
+	take_sockstat(&f, text, "tw", FACT_TIME_WAIT, 0);
+	if (!f.len)
+		return -ENODATA;
+	*out = f.rows[0].value;
+	fact_rows_free(&f);
+	return 0;
+}
+
 static const char *const changing[FACT_FILES] = {
 	SYSCTL "ipv4/ip_local_port_range",
 	SYSCTL "ipv4/tcp_max_tw_buckets",

@@ -42,6 +42,9 @@ void fact_files_close(struct fact_files *files);
 void fact_rows_again(struct fact_rows *f, const struct fact_files *files, uint32_t inode);
 void fact_rows_set(struct fact_rows *f, uint32_t id, uint32_t netns, uint32_t pid, uint64_t value);
 
+/* How many timewait minisocks there are in the namespace that this thread is in. 0 or -errno. */
+int fact_time_wait(uint64_t *out);
+
 void fact_rows_tell(const struct fact_rows *f, struct pipeline *p);
 
 #endif

@@ -148,6 +148,7 @@ static void tell_clock(struct live *l, struct pipeline *p)
 		return;
 	l->clock_offset_ns = offset;
 	live_event(&e, EV_CLOCK);
+	e.netns = l->lookup.netns;
 	e.extra.clock.offset_ns = (uint64_t)offset;
 	pipeline_feed(p, &e, sizeof(e));
 }

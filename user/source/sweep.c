@@ -24,6 +24,7 @@ enum {
 };
 
 static const uint64_t step_every_ns = 50000000;
+static const uint64_t count_every_ns = 1000000000;
 static const uint64_t settled_after_ns = 20000000000; /* in one state: before, events are near */
 static const uint64_t suspect_for_ns = 10000000000;
 static const uint64_t round_every_ns = 30000000000;
@@ -204,11 +205,35 @@ static void settle(struct sweep *s, struct live *l, struct pipeline *p, uint64_t
 	memmove(s->suspects, s->suspects + due, s->nsuspects * sizeof(*s->suspects));
 }
 
+/* ---- TIME_WAIT, which is only counted -------------------------------------------------------- */
+
+/* Told when the kernel has less, as when its buckets are full. FIN_WAIT_2 minisocks are among its
+ * number: it is an upper bound all the same. */
+static void hold_time_wait(struct sweep *s, struct live *l, struct pipeline *p, uint64_t now_ns)
+{
+	struct event e;
+	uint64_t has;
+
+	s->count_ns = now_ns + count_every_ns;
+	if (!pipeline_time_wait_here(p) || fact_time_wait(&has) ||
+	    has >= pipeline_time_wait_here(p))
+		return;
+	live_event(&e, EV_FACT);
+	e.netns = l->lookup.netns;
+	e.extra.fact.id = FACT_TIME_WAIT;
+	e.extra.fact.value = has;
+	pipeline_feed(p, &e, sizeof(e));
+}
+
 void sweep_turn(struct sweep *s, struct live *l, struct pipeline *p)
 {
 	uint64_t now_ns = live_now();
 
-	if (l->cfg.snapshot_only || l->lookup.fd < 0 || !l->lookup.netns)
+	if (l->cfg.snapshot_only || !l->lookup.netns)
+		return;
+	if (now_ns >= s->count_ns)
+		hold_time_wait(s, l, p, now_ns);
+	if (l->lookup.fd < 0)
 		return;
 	if (s->nsuspects && now_ns >= s->walk_ns &&
 	    now_ns - s->suspects[0].since_ns >= suspect_for_ns)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Has the kernel still got what the table of connections holds? Asked all the time,
+ * Has the kernel still got what we count? The sum of TIME_WAITs is held against
+ * sockstat's each second. What the table of connections holds is asked for all the time,
  * a few at a time, so that an end that no event told does not stay for ever.
  *
  * One question is not enough to say no: the event may be on its way, and sock_diag
@@ -29,7 +30,7 @@ struct sweep {
 	bool walks;
 	uint32_t cursor;
 	uint64_t spent_ns;           /* asking, this time round */
-	uint64_t step_ns, walk_ns;   /* not before */
+	uint64_t step_ns, walk_ns, count_ns; /* not before */
 };
 
 /* After the ring was read empty: what is due, if anything is. */
