@@ -64,5 +64,6 @@ bool utf8_deceives(const char *text, unsigned len);
 extern const char buf_digits[201];
 
 bool addr_is_v4(const uint8_t addr[16]);
+bool addr_is_loopback(const uint8_t addr[16]); /* 127.0.0.0/8, ::1 */
 
 #endif

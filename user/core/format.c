@@ -50,6 +50,13 @@ bool addr_is_v4(const uint8_t addr[16])
 	return !memcmp(addr, mapped, sizeof(mapped));
 }
 
+bool addr_is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return addr_is_v4(addr) ? addr[12] == 127 : !memcmp(addr, one, sizeof(one));
+}
+
 static char *put_v4(char *p, const uint8_t *a)
 {
 	for (int i = 0; i < 4; i++) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "buf.h"
 #include "facts.h"
 #include "filter/filter.h"
 #include "pipeline.h"
@@ -138,14 +139,25 @@ static void take_owner(struct stuck_item *it, const struct pipeline *p, const st
 	}
 }
 
-/* The other end of the same ports on this host, where a rule asks for it. */
+/* The other end of the same ports on this host, where a rule asks for it: in its own namespace (every
+ * container has the same 127.0.0.1), else in any. The peer's orphan may still be known when a new
+ * connection has its ports already: that one is what waits. */
 static const struct conn *other_end(struct pipeline *p, const struct conn *c)
 {
-	const struct conn *o = pipeline_peer(p, c);
+	struct conntab *t = pipeline_conns(p);
+	const struct conn *peer = pipeline_peer(p, c), *o;
 
-	if (o || (c->state != ST_SYN_SENT && c->state != ST_CLOSE_WAIT) || !c->lport)
+	if ((peer && c->state != ST_CLOSE_WAIT) ||
+	    (c->state != ST_SYN_SENT && c->state != ST_CLOSE_WAIT) || !c->lport)
+		return peer;
+	o = conntab_find_tuple(t, c->netns, c->peer, c->pport, c->local, c->lport, peer);
+	if (o == c) /* connected to itself */
+		return peer;
+	if (peer)
+		return o && o->state == ST_SYN_SENT ? o : peer;
+	if (o || !c->netns || addr_is_loopback(c->local))
 		return o;
-	return conntab_find_tuple(pipeline_conns(p), 0, c->peer, c->pport, c->local, c->lport, c);
+	return conntab_find_tuple(t, 0, c->peer, c->pport, c->local, c->lport, NULL);
 }
 
 bool stuck_tells_entry(unsigned state)
