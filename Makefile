@@ -32,7 +32,7 @@ LIBS     := -lncursesw -lmicrohttpd -lpcap -lbpf -lelf -lz -lzstd -lcap-ng -lsec
 BPFFLAGS := -target bpf -D__bpf__ -D__TARGET_ARCH_$(ARCH) -g -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter \
             $(if $(WERROR),-Werror) -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ibpf -idirafter /usr/include/$(MULTIARCH)
 
-CORE_SRC := $(wildcard user/core/*.c user/core/*/*.c)
+CORE_SRC := $(wildcard user/core/*/*.c)
 APP_SRC  := $(wildcard user/*.c user/source/*.c user/output/*.c user/serve/*.c user/top/*.c)
 BPF_SRC  := $(wildcard bpf/*.bpf.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)

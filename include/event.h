@@ -5,7 +5,7 @@
  * One record, one size, for everything that a hook can see. A record says what
  * was observed: the hook, the socket, its counters, the task if the hook ran in
  * one that can be trusted. It never says what that means: every interpretation
- * is user space's (user/core/timeline.c).
+ * is user space's (user/core/pipeline/timeline.c).
  *
  * All integers are host-endian. Ports are host order. An IPv4 address is stored
  * v4-mapped (::ffff:a.b.c.d), so that one comparison serves both families and a

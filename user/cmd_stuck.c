@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "commands.h"
-#include "core/buf.h"
+#include "core/write/buf.h"
 #include "core/stuck/diagnose.h"
 #include "output/stuck.h"
 #include "session.h"

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "core/filter/filter.h"
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "doctor.h"
 #include "options.h"
 

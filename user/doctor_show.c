@@ -8,9 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/buf.h"
-#include "core/jsonw.h"
-#include "core/otlp.h"
+#include "core/write/buf.h"
+#include "core/write/jsonw.h"
+#include "core/write/otlp.h"
 #include "doctor.h"
 #include "options.h"
 #include "output/paint.h"

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/buf.h"
+#include "core/write/buf.h"
 #include "options_impl.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))

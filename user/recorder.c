@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/pipeline.h"
-#include "core/recording.h"
+#include "core/pipeline/pipeline.h"
+#include "core/stream/recording.h"
 #include "output/sink.h"
 #include "recorder_impl.h"
 #include "source/zframe.h"

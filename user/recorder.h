@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the stream that a pipeline is fed to a file, as core/recording.h has it.
+ * Writes the stream that a pipeline is fed to a file, as core/stream/recording.h has it.
  */
 #ifndef TCPTRAIL_RECORDER_H
 #define TCPTRAIL_RECORDER_H

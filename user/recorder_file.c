@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/recording.h"
+#include "core/stream/recording.h"
 #include "output/sink.h"
 #include "recorder_impl.h"
 

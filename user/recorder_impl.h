@@ -5,7 +5,7 @@
 #ifndef TCPTRAIL_RECORDER_IMPL_H
 #define TCPTRAIL_RECORDER_IMPL_H
 
-#include "core/buf.h"
+#include "core/write/buf.h"
 #include "event.h"
 #include "recorder.h"
 

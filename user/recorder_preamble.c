@@ -8,7 +8,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "core/recording.h"
+#include "core/stream/recording.h"
 #include "recorder_impl.h"
 #include "source/source.h"
 

@@ -24,7 +24,7 @@
 
 #include "confine.h"
 #include "core/filter/filter.h"
-#include "core/otlp.h"
+#include "core/write/otlp.h"
 #include "output/gate.h"
 #include "recorder.h"
 #include "session_impl.h"

@@ -7,7 +7,7 @@
 #ifndef TCPTRAIL_SESSION_H
 #define TCPTRAIL_SESSION_H
 
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "options.h"
 #include "output/sink.h"
 #include "source/source.h"

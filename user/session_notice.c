@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/words.h"
+#include "core/connection/words.h"
 #include "session_impl.h"
 
 void notice_error(const char *what, int err)

@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pipeline.h"
-#include "recording.h"
+#include "pipeline/pipeline.h"
+#include "stream/recording.h"
 #include "source/zframe.h"
 #include "stream.h"
 

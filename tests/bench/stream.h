@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "conn.h"
+#include "connection/conn.h"
 #include "event.h"
 
 struct stream_step {

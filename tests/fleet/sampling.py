@@ -19,7 +19,7 @@ def end(side):
 
 
 def keeps(rate, network):
-    """The rule of core/sample.h, written a second time."""
+    """The rule of core/filter/sample.h, written a second time."""
     h = 0xcbf29ce484222325
     for byte in b"".join(sorted((end(network["local"]), end(network["peer"])))):
         h = (h ^ byte) * 0x100000001b3 & MASK

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conn.h"
+#include "connection/conn.h"
 #include "filter/filter.h"
 
 enum { WORDS = 64 };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "json_check.h"
-#include "jsonw.h"
+#include "write/jsonw.h"
 
 enum { DEPTH = 32 };
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "source/pcap.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);

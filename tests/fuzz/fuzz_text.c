@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "event.h"
-#include "event_text.h"
+#include "stream/event_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode.h"
+#include "connection/decode.h"
 #include "event.h"
 #include "flow/flow.h"
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 #include "wire/wire.h"
 
 enum { COOKIES = 512 };

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "buf.h"
+#include "write/buf.h"
 
 struct json_check {
 	const char *at, *end;

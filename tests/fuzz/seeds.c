@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "event.h"
-#include "event_text.h"
+#include "stream/event_text.h"
 #include "source/tape.h"
 #include "source/zframe.h"
 

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/buf.h"
-#include "core/event_text.h"
-#include "core/pipeline.h"
+#include "core/write/buf.h"
+#include "core/stream/event_text.h"
+#include "core/pipeline/pipeline.h"
 #include "source/source.h"
 
 int __real_pipeline_feed(struct pipeline *p, const void *data, uint32_t size);

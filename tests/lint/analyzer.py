@@ -16,11 +16,11 @@ import sys
 
 # (file, function, what it says): why it is wrong.
 FALSE = {
-    ("user/core/proc.c", "cgroup_set", "malloc-leak"):
+    ("user/core/process/proc.c", "cgroup_set", "malloc-leak"):
         "the path is kept in t->cgroups[i], freed with the table",
-    ("user/core/slots.h", "text_add", "malloc-leak"):
+    ("user/core/table/slots.h", "text_add", "malloc-leak"):
         "the text is kept in its row of s->texts, freed with the stacks",
-    ("user/core/stack.c", "stack_frame", "null-dereference"):
+    ("user/core/process/stack.c", "stack_frame", "null-dereference"):
         "word() gives NULL only with a length of 0",
     ("user/source/btf.c", "names_put", "malloc-leak"):
         "kept in out->names[value], freed by btf_names_free()",

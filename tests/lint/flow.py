@@ -26,6 +26,10 @@ MAY_INCLUDE = {
     "user": {"include", "core", "source", "output", "serve", "top", "user"},
 }
 
+# The rooms of the core, in the order of the flow: each may include those before it.
+CORE = ("table", "write", "wire", "process", "connection", "flow", "filter", "stream", "pipeline",
+        "ladder", "stuck", "metrics")
+
 # System headers that a room must not see, and why.
 MUST_NOT_SEE = {
     "core": {
@@ -80,6 +84,19 @@ def resolve(includer, name):
     return None
 
 
+def core_breach(path, target):
+    """Within the core: does this include run against CORE?"""
+    rooms = [p.split("/")[2] for p in (path, target) if p.startswith("user/core/")]
+    if len(rooms) < 2:
+        return None
+    for p, room in zip((path, target), rooms):
+        if room not in CORE:
+            return f"{p}: a room of the core that the flow does not know"
+    if CORE.index(rooms[1]) > CORE.index(rooms[0]):
+        return f"{rooms[0]} includes {target}, which stands after it"
+    return None
+
+
 def check_include(path, room, line_no, quote, name):
     where = f"{path}:{line_no}"
     for pattern, why in MUST_NOT_SEE.get(room, {}).items():
@@ -93,6 +110,9 @@ def check_include(path, room, line_no, quote, name):
             allowed = MAY_INCLUDE[room] | ({"generated"} if room == "bpf" else set())
             return None if "generated" in allowed else f"{where}: {name} is not for {room}"
         return f'{where}: "{name}" is not found'
+    against = core_breach(path, target)
+    if against:
+        return f"{where}: {against}"
     target_room = room_of(target)
     if target_room in MAY_INCLUDE[room] or target in MAY_INCLUDE[room]:
         return None

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 
 enum { NETNS = 77, CLIENT_PORT = 40000, SERVER_PORT = 443 };
 

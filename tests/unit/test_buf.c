@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "buf.h"
+#include "write/buf.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "community.h"
+#include "write/community.h"
 
 static void parse(uint8_t out[16], const char *text)
 {

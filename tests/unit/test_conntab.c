@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conntab.h"
+#include "connection/conntab.h"
 
 enum { KEYS = 4096, WALK = 400000 };
 

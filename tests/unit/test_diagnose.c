@@ -12,14 +12,14 @@
 
 #include <cmocka.h>
 
-#include "buf.h"
-#include "conn.h"
+#include "write/buf.h"
+#include "connection/conn.h"
 #include "stuck/diagnose.h"
 #include "event.h"
-#include "facts.h"
-#include "holders.h"
-#include "pipeline.h"
-#include "proc.h"
+#include "connection/facts.h"
+#include "process/holders.h"
+#include "pipeline/pipeline.h"
+#include "process/proc.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 #define S 1000000000ull

@@ -15,7 +15,7 @@
 
 #include "event.h"
 #include "filter/filter.h"
-#include "words.h"
+#include "connection/words.h"
 
 enum { MAX_WORDS = 16 };
 

@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#include "conn.h"
+#include "connection/conn.h"
 #include "event.h"
 #include "flow/flow.h"
 #include "wire/wire.h"

@@ -16,10 +16,10 @@
 
 #include <cmocka.h>
 
-#include "buf.h"
-#include "event_text.h"
-#include "pipeline.h"
-#include "words.h"
+#include "write/buf.h"
+#include "stream/event_text.h"
+#include "pipeline/pipeline.h"
+#include "connection/words.h"
 
 #ifndef GOLDEN_DIR
 #define GOLDEN_DIR "tests/golden"

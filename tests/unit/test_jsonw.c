@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "jsonw.h"
+#include "write/jsonw.h"
 
 static const char *done(struct jsonw *w)
 {

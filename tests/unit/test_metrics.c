@@ -12,10 +12,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "buf.h"
-#include "metrics.h"
+#include "write/buf.h"
+#include "metrics/metrics.h"
 #include "stuck/stuck.h"
-#include "tally.h"
+#include "metrics/tally.h"
 
 enum { PROCESSES = 10000 };
 

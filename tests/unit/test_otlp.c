@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "otlp.h"
+#include "write/otlp.h"
 
 static const char record[] =
 	"{\"schema_version\":\"1.0\",\"@timestamp\":\"2026-11-20T18:59:32.849645Z\",\"event\":{"

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proc.h"
+#include "process/proc.h"
 #include "event.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))

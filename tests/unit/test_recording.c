@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "event.h"
-#include "recording.h"
+#include "stream/recording.h"
 
 static void head_tells_what_is_wrong(void **state)
 {

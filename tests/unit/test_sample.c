@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "sample.h"
+#include "filter/sample.h"
 
 enum { CLIENTS = 250, PORTS = 400 };
 

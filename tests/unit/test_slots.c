@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#include "slots.h"
+#include "table/slots.h"
 
 enum { KEYS = 600, WALK = 300000 };
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "stack.h"
+#include "process/stack.h"
 
 static void the_same_text_is_the_same_pointer(void **state)
 {

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "event.h"
-#include "facts.h"
+#include "connection/facts.h"
 #include "filter/filter.h"
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 #include "stuck/stuck.h"
 
 enum { NETNS = 7, SERVICE = 5432, NOW_S = 100000 };

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "words.h"
+#include "connection/words.h"
 #include "event.h"
 
 static const struct {

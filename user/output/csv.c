@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/community.h"
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/write/community.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 #include "../session.h"
 #include "event.h"
 #include "views.h"

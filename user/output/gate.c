@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../core/sample.h"
+#include "../core/filter/sample.h"
 #include "../session.h"
 #include "gate.h"
 

@@ -6,7 +6,7 @@
 #ifndef TCPTRAIL_GATE_H
 #define TCPTRAIL_GATE_H
 
-#include "../core/pipeline.h"
+#include "../core/pipeline/pipeline.h"
 
 struct gate;
 struct session;

@@ -6,9 +6,9 @@
 #ifndef TCPTRAIL_JSON_H
 #define TCPTRAIL_JSON_H
 
-#include "../core/community.h"
-#include "../core/jsonw.h"
-#include "../core/pipeline.h"
+#include "../core/write/community.h"
+#include "../core/write/jsonw.h"
+#include "../core/pipeline/pipeline.h"
 #include "../session.h"
 
 /* What a writer needs beside its record. `sequence` becomes event.sequence and counts up; it is

@@ -6,7 +6,7 @@
  */
 #include "json.h"
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 
 static void state_change(struct json_face *f, struct jsonw *w, const struct change *ch)
 {

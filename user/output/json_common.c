@@ -8,8 +8,8 @@
  */
 #include "json.h"
 
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 
 static const struct proctab *procs_of(const struct json_face *f)
 {

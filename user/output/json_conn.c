@@ -9,7 +9,7 @@
 #include "json.h"
 #include "stack.h"
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "event.h"
 
 static void handshake(struct jsonw *w, const struct conn *c, const struct verdict *v)

@@ -6,7 +6,7 @@
  */
 #include "json.h"
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "event.h"
 
 static void state_age(struct json_face *f, struct jsonw *w, const struct conn *c)

@@ -3,8 +3,8 @@
  * tcp.stack: the calls that made a socket. Their names are a binary's, and the binary
  * is anybody's: no byte of them is written as it is.
  */
-#include "../core/jsonw.h"
-#include "../core/stack.h"
+#include "../core/write/jsonw.h"
+#include "../core/process/stack.h"
 #include "event.h"
 #include "stack.h"
 

@@ -8,7 +8,7 @@
  */
 #include "json.h"
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 
 /* A state's number once: request sockets are SYN_RECV to everyone but the kernel. */
 static bool own_word(unsigned st)

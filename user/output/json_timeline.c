@@ -5,7 +5,7 @@
  */
 #include "json.h"
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 
 enum aux { AUX_NONE, AUX_PROC, AUX_RETRANSMIT, AUX_RST, AUX_DROP, AUX_ERRNO };
 

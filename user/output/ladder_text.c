@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "../core/ladder/ladder.h"
-#include "../core/proc.h"
-#include "../core/verdict.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/verdict.h"
+#include "../core/connection/words.h"
 #include "event.h"
 #include "text.h"
 

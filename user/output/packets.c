@@ -11,7 +11,7 @@
 
 #include "../core/filter/filter.h"
 #include "../core/flow/flow.h"
-#include "../core/pipeline.h"
+#include "../core/pipeline/pipeline.h"
 #include "../core/wire/wire.h"
 #include "packets.h"
 

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "../core/conn.h"
+#include "../core/connection/conn.h"
 #include "../session.h"
 #include "../source/pcap.h"
 

@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 
-#include "../core/conntab.h"
+#include "../core/connection/conntab.h"
 #include "../core/flow/flow.h"
 #include "../core/wire/wire.h"
 #include "packets.h"

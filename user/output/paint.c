@@ -12,8 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../core/buf.h"
-#include "../core/conn.h"
+#include "../core/write/buf.h"
+#include "../core/connection/conn.h"
 #include "../options.h"
 
 struct str {

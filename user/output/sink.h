@@ -7,7 +7,7 @@
 #ifndef TCPTRAIL_SINK_H
 #define TCPTRAIL_SINK_H
 
-#include "../core/buf.h"
+#include "../core/write/buf.h"
 
 struct sink;
 

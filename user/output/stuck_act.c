@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "stuck.h"
 
 /* ---- --check -------------------------------------------------------------------------- */

@@ -5,8 +5,8 @@
  *
  * Names are made safe (\xNN) and quoted as RFC 4180 says, so that a record is a line.
  */
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 #include "stuck.h"
 
 static void put_quoted(struct buf *b, const char *s, size_t len)

@@ -5,9 +5,9 @@
  */
 #include <stdlib.h>
 
-#include "../core/facts.h"
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/connection/facts.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 #include "stack.h"
 #include "stuck.h"
 

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../core/buf.h"
-#include "../core/conn.h"
+#include "../core/write/buf.h"
+#include "../core/connection/conn.h"
 #include "../session.h"
 #include "paint.h"
 

@@ -10,9 +10,9 @@
  */
 #include "text.h"
 
-#include "../core/pipeline.h"
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/pipeline/pipeline.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 
 void text_init(struct text *t, struct session *s)
 {

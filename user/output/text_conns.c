@@ -14,8 +14,8 @@
 #include "text.h"
 #include "views.h"
 
-#include "../core/verdict.h"
-#include "../core/words.h"
+#include "../core/connection/verdict.h"
+#include "../core/connection/words.h"
 
 /* Where columns start, or end for those that are right-aligned; behind the time's column. */
 struct columns {

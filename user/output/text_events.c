@@ -11,8 +11,8 @@
 #include "text.h"
 #include "views.h"
 
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 
 struct columns {
 	short pid_end, port_end, what, age_end;

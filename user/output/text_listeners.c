@@ -11,7 +11,7 @@
 #include "text.h"
 #include "views.h"
 
-#include "../core/proc.h"
+#include "../core/process/proc.h"
 
 enum {
 	PID_END = 7, LOCAL = 20, SYN_END = 46, ACCEPT_END = 57, DROPS_END = 63, OVERFLOWS_END = 68,

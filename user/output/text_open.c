@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 
 enum { LABEL = 9, WIDTH = 80, SHOWN_PROCS = 12, SHOWN_LISTENERS = 24 };
 

@@ -8,9 +8,9 @@
  */
 #include "text.h"
 
-#include "../core/proc.h"
-#include "../core/verdict.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/verdict.h"
+#include "../core/connection/words.h"
 
 /* Why, where "normal" does not say it. "" : the sentence has said it already. */
 static const char *const reasons[END_REASONS] = {

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "../core/stack.h"
+#include "../core/process/stack.h"
 #include "event.h"
 #include "stack.h"
 #include "text.h"

@@ -13,7 +13,7 @@
 #include "text.h"
 #include "views.h"
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 
 static const char figure[] =
 	"             listen()        ┌────────────────────┐      connect()\n"

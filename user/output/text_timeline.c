@@ -16,7 +16,7 @@
 #include "views.h"
 
 #include "../core/ladder/ladder.h"
-#include "../core/verdict.h"
+#include "../core/connection/verdict.h"
 
 enum { HELD = 256 };
 static const uint64_t HOLD_NS = 200000000;

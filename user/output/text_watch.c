@@ -15,8 +15,8 @@
 #include "text_open.h"
 #include "views.h"
 
-#include "../core/verdict.h"
-#include "../core/words.h"
+#include "../core/connection/verdict.h"
+#include "../core/connection/words.h"
 
 enum { INDENT = 8, TOLD_BITS = 9, TOLD = 1 << TOLD_BITS };
 

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "../core/filter/filter.h"
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "server.h"
 
 static void record_end(struct buf *b)

@@ -3,7 +3,7 @@
  * A ladder's rows as JSON: what the text view draws with characters, for whoever draws
  * it otherwise. Nothing is decided here; core/ladder.c has.
  */
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "server.h"
 
 static const char *const directions[] = {

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#include "../core/buf.h"
+#include "../core/write/buf.h"
 
 struct options;
 struct view;

@@ -16,7 +16,7 @@
 #include <microhttpd.h>
 
 #include "../core/ladder/ladder.h"
-#include "../core/metrics.h"
+#include "../core/metrics/metrics.h"
 #include "../core/stuck/stuck.h"
 #include "../output/json.h"
 #include "../output/stuck.h"

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "../options.h"
 #include "../source/pods.h"
 #include "server.h"

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "callers.h"
-#include "core/pipeline.h"
-#include "core/stack.h"
+#include "core/pipeline/pipeline.h"
+#include "core/process/stack.h"
 #include "event.h"
 #include "maps.h"
 #include "symbols.h"

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/facts.h"
-#include "core/pipeline.h"
+#include "core/connection/facts.h"
+#include "core/pipeline/pipeline.h"
 #include "facts.h"
 #include "live.h"
 

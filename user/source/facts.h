@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Limits and counts of the host, read from /proc and told through the stream as
- * EV_FACT (core/facts.h says what each is).
+ * EV_FACT (core/connection/facts.h says what each is).
  */
 #ifndef TCPTRAIL_SOURCE_FACTS_H
 #define TCPTRAIL_SOURCE_FACTS_H

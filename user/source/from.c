@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/recording.h"
+#include "core/stream/recording.h"
 #include "pcap.h"
 #include "replay.h"
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "caps.h"
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "live.h"
 #include "probe.h"
 #include "tracer.h"

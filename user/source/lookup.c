@@ -18,7 +18,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "lookup.h"
 
 struct ask {

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/buf.h"
+#include "core/write/buf.h"
 
 enum { MAPS = 1024 };
 

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "core/flow/flow.h"
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "core/wire/wire.h"
 #include "pcap.h"
 

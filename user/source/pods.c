@@ -4,14 +4,14 @@
  * read, no file is opened and no link followed.
  *
  * Always: at most PODS_MAX names are kept and ENTRIES_MAX entries looked at; what a name may
- * hold is core/podname.h's to say. Never: more than one look in AGAIN_NS.
+ * hold is core/process/podname.h's to say. Never: more than one look in AGAIN_NS.
  */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/podname.h"
+#include "../core/process/podname.h"
 #include "pods.h"
 
 enum { PODS_MAX = 4096, ENTRIES_MAX = 65536 };

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "replay.h"
 
 enum { RECORDS_A_POLL = 4096 };

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conn.h"
+#include "core/connection/conn.h"
 #include "replay.h"
 
 enum { TRACKED = 8192, SLOTS = TRACKED * 2 };

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/pipeline.h"
+#include "core/pipeline/pipeline.h"
 #include "live.h"
 
 enum {

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conn.h"
-#include "core/pipeline.h"
+#include "core/connection/conn.h"
+#include "core/pipeline/pipeline.h"
 #include "live.h"
 #include "sweep.h"
 

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/slots.h"
+#include "core/table/slots.h"
 
 struct event;
 struct live;

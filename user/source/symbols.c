@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/buf.h"
+#include "core/write/buf.h"
 #include "symbols.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "core/recording.h"
+#include "core/stream/recording.h"
 
 struct zframe;
 

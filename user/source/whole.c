@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "caps.h"
-#include "core/conn.h"
-#include "core/facts.h"
-#include "core/pipeline.h"
+#include "core/connection/conn.h"
+#include "core/connection/facts.h"
+#include "core/pipeline/pipeline.h"
 #include "live.h"
 
 static int tcp_iterator(const struct live *l)

@@ -10,7 +10,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include "core/recording.h"
+#include "core/stream/recording.h"
 #include "zframe.h"
 
 enum { LEVEL = 1 /* events repeat themselves: higher levels win little and cost much */ };

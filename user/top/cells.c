@@ -7,7 +7,7 @@
  */
 #include "cells.h"
 
-#include "../core/buf.h"
+#include "../core/write/buf.h"
 
 size_t cell_ink(const char *s, size_t n, unsigned *ink)
 {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "top_impl.h"
 
 enum {

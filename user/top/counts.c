@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "../core/pipeline.h"
+#include "../core/pipeline/pipeline.h"
 #include "top_impl.h"
 
 static const uint64_t second_ns = 1000000000;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 #include "top_impl.h"
 
 enum { SEVERITY = 1, COUNT_END = 16, KIND = 18, SINCE_END = 50, WHO = 52, ADVICE = 6 };

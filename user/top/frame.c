@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "../core/pipeline.h"
-#include "../core/words.h"
+#include "../core/pipeline/pipeline.h"
+#include "../core/connection/words.h"
 #include "top_impl.h"
 
 enum { STATES_H = 6, ABOVE = 2, STUCK_MIN = 4, STUCK_MAX = 14 };

@@ -23,7 +23,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "../core/buf.h"
+#include "../core/write/buf.h"
 #include "guard.h"
 
 enum { HELD_BYTES = 1 << 20 };

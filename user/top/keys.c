@@ -5,7 +5,7 @@
  */
 #include <signal.h>
 
-#include "../core/pipeline.h"
+#include "../core/pipeline/pipeline.h"
 #include "top_impl.h"
 
 enum { KEYS_A_TURN = 64 };

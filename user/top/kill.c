@@ -9,7 +9,7 @@
  */
 #include <errno.h>
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "top_impl.h"
 
 void kill_ask(struct top *v)

@@ -5,9 +5,9 @@
  */
 #include <string.h>
 
-#include "../core/pipeline.h"
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/pipeline/pipeline.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 #include "../output/ladder_text.h"
 #include "top_impl.h"
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/proc.h"
-#include "../core/words.h"
+#include "../core/process/proc.h"
+#include "../core/connection/words.h"
 #include "top_impl.h"
 
 enum { TIME_WAIT_S = 60 };

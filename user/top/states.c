@@ -6,7 +6,7 @@
  */
 #include <stddef.h>
 
-#include "../core/words.h"
+#include "../core/connection/words.h"
 #include "top_impl.h"
 
 enum { NAME = 1, COUNT_END = 20, RATE_END = 29, TREND = 31, LEVELS = 8 };

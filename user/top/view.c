@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "../core/facts.h"
-#include "../core/pipeline.h"
+#include "../core/connection/facts.h"
+#include "../core/pipeline/pipeline.h"
 #include "top.h"
 #include "top_impl.h"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording, read by the words of user/core/recording.h alone: what is really in the file."""
+"""A recording, read by the words of user/core/stream/recording.h alone: what is really in the file."""
 import ctypes
 import ctypes.util
 import struct

@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "conn.h"
-#include "proc.h"
-#include "verdict.h"
+#include "connection/conn.h"
+#include "process/proc.h"
+#include "connection/verdict.h"
 
 struct filter;
 struct holders;

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "buf.h"
+#include "write/buf.h"
 #include "filter_node.h"
 
 /* The ports that f asks for as one set at one side: a port term, or an `or` of such. Both

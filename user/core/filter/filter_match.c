@@ -8,9 +8,9 @@
  */
 #include <string.h>
 
-#include "buf.h"
+#include "write/buf.h"
 #include "filter_node.h"
-#include "holders.h"
+#include "process/holders.h"
 
 enum {
 	COMM_VISIBLE = 15, /* TASK_COMM_LEN without its terminator */

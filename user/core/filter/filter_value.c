@@ -16,7 +16,7 @@
 #include <strings.h>
 
 #include "filter_node.h"
-#include "words.h"
+#include "connection/words.h"
 
 enum { VALUE_MAX = 64 };
 

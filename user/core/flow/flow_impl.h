@@ -18,10 +18,10 @@
 #define TCPTRAIL_FLOW_IMPL_H
 
 #include "flow.h"
-#include "../slab.h"
-#include "../slots.h"
+#include "table/slab.h"
+#include "table/slots.h"
 #include "../wire/wire.h"
-#include "conn.h"
+#include "connection/conn.h"
 #include "event.h"
 
 enum { FLOW_HOLES = 4, FLOW_RECENT = 4 };

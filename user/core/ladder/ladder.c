@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proc.h"
+#include "process/proc.h"
 
 void ladder_end_copy(struct ladder_end *e, const struct conntab *t, const struct conn *c)
 {

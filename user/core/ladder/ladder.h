@@ -7,8 +7,8 @@
 #ifndef TCPTRAIL_LADDER_H
 #define TCPTRAIL_LADDER_H
 
-#include "conn.h"
-#include "conntab.h"
+#include "connection/conn.h"
+#include "connection/conntab.h"
 
 enum { LADDER_ROWS = 112, LADDER_LABEL = 64, LADDER_NOTE = 80 };
 

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "verdict.h"
-#include "words.h"
+#include "connection/verdict.h"
+#include "connection/words.h"
 
 enum { ANY = ST_COUNT, SENT = 0, RECEIVED = 1, REASON_MOST = 48 };
 

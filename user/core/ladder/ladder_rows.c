@@ -5,7 +5,7 @@
  *
  * Never: a solid arrow for a segment that neither end's events prove.
  */
-#include "buf.h"
+#include "write/buf.h"
 #include "ladder_impl.h"
 
 #include <stdio.h>

@@ -10,8 +10,8 @@
 #include "diagnose.h"
 
 #include "event.h"
-#include "facts.h"
-#include "pipeline.h"
+#include "connection/facts.h"
+#include "pipeline/pipeline.h"
 
 #define STATE(s) (1u << ST_##s)
 

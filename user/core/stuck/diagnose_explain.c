@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "buf.h"
+#include "write/buf.h"
 #include "diagnose.h"
 
 static const char passive_close[] =

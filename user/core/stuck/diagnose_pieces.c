@@ -6,12 +6,12 @@
  * Always: what is not known gives a neutral word and false, so that an optional part
  * of a sentence drops it. Never: a name from outside that is not escaped (buf_safe).
  */
-#include "buf.h"
-#include "conn.h"
+#include "write/buf.h"
+#include "connection/conn.h"
 #include "diagnose_impl.h"
-#include "facts.h"
-#include "proc.h"
-#include "words.h"
+#include "connection/facts.h"
+#include "process/proc.h"
+#include "connection/words.h"
 
 /* ---- whose ------------------------------------------------------------------------------- */
 

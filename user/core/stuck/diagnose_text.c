@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "buf.h"
+#include "write/buf.h"
 #include "diagnose_impl.h"
 
 static const char *const kinds[] = {

@@ -8,9 +8,9 @@
  */
 #include "diagnose.h"
 
-#include "conn.h"
+#include "connection/conn.h"
 #include "event.h"
-#include "facts.h"
+#include "connection/facts.h"
 
 enum {
 	RTO_MIN_MS = 200,

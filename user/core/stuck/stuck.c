@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "event.h"
-#include "buf.h"
-#include "facts.h"
+#include "write/buf.h"
+#include "connection/facts.h"
 #include "filter/filter.h"
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 #include "stuck.h"
 
 enum { HOLDERS_SEEN = 4, MANY = 1000, TIME_WAITS_MAX = 1 << 20 };

@@ -7,9 +7,9 @@
 #ifndef TCPTRAIL_STUCK_H
 #define TCPTRAIL_STUCK_H
 
-#include "conn.h"
+#include "connection/conn.h"
 #include "diagnose.h"
-#include "holders.h"
+#include "process/holders.h"
 
 struct filter;
 struct pipeline;

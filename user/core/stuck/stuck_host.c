@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "facts.h"
-#include "pipeline.h"
+#include "connection/facts.h"
+#include "pipeline/pipeline.h"
 #include "stuck.h"
 
 enum { PROCS_LOOKED_AT = 65536 };

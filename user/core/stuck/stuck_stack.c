@@ -7,7 +7,7 @@
  */
 #include <stddef.h>
 
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 #include "stuck.h"
 
 enum { DISTINCT = 64 };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
+#include "write/buf.h"
 #include "tally.h"
 
 enum { FIRST_SLOTS = 64 };

@@ -9,8 +9,8 @@
  */
 #include <string.h>
 
-#include "facts.h"
-#include "holders.h"
+#include "connection/facts.h"
+#include "process/holders.h"
 #include "pipeline_impl.h"
 
 void snapshot_begin(struct pipeline *p, const struct event *e)

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "buf.h"
+#include "write/buf.h"
 #include "metrics.h"
-#include "words.h"
+#include "connection/words.h"
 
 const double handshake_buckets[HISTOGRAM_BUCKETS] = {
 	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 7};

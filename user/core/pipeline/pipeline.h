@@ -6,10 +6,10 @@
 #ifndef TCPTRAIL_PIPELINE_H
 #define TCPTRAIL_PIPELINE_H
 
-#include "conn.h"
-#include "conntab.h"
-#include "proc.h"
-#include "verdict.h"
+#include "connection/conn.h"
+#include "connection/conntab.h"
+#include "process/proc.h"
+#include "connection/verdict.h"
 #include "event.h"
 
 struct filter;
@@ -148,7 +148,7 @@ void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie);
 /* A cgroup's path, through the stream. 0 or -ENOMEM/-E2BIG. */
 int pipeline_tell_cgroup(struct pipeline *p, uint64_t id, const char *path);
 
-/* --stack: the calls that made this socket, as core/stack.h reads them; NULL: not told. Valid until
+/* --stack: the calls that made this socket, as core/process/stack.h reads them; NULL: not told. Valid until
  * the next record is fed. */
 const char *pipeline_stack(const struct pipeline *p, uint64_t cookie);
 bool pipeline_knows_stack(const struct pipeline *p, uint64_t id);

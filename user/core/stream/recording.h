@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
+#include "write/buf.h"
 
 struct event;
 
@@ -47,7 +47,7 @@ enum record_type {
 	REC_FINISH,    /* u64 now_ns: pipeline_finish() */
 	REC_GAP,       /* u64 now_ns, u64 count: so many events before this could not be written */
 	REC_CLOSED,    /* u64: 0 the end, 1 another file goes on: nothing follows in this one */
-	REC_STACK,     /* u64 id, text as core/stack.h has it: what an EV_STACK names */
+	REC_STACK,     /* u64 id, text as core/process/stack.h has it: what an EV_STACK names */
 	REC_TYPES,
 };
 

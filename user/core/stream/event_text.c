@@ -12,7 +12,7 @@
 
 #include "event.h"
 #include "event_text.h"
-#include "words.h"
+#include "connection/words.h"
 
 enum form { NUMBER, STATE, ADDRESS, NAME };
 

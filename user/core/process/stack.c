@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "slab.h"
-#include "slots.h"
+#include "table/slab.h"
+#include "table/slots.h"
 #include "stack.h"
 
 enum { TEXT_BLOCK = 16 * 1024, SOCKET_BLOCK = 64 * 1024 };

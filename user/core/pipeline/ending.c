@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "pipeline_impl.h"
-#include "stack.h"
+#include "process/stack.h"
 
 static const uint64_t wait_ns[WAITS] = {
 	[WAIT_RESET] = 10 * NSEC_PER_MS,

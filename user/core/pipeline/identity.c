@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "holders.h"
+#include "process/holders.h"
 #include "pipeline_impl.h"
 
 static void mark_steps(struct pipeline *p, const struct conn *c)

@@ -10,12 +10,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "decode.h"
-#include "facts.h"
+#include "connection/decode.h"
+#include "connection/facts.h"
 #include "filter/filter.h"
-#include "holders.h"
+#include "process/holders.h"
 #include "pipeline_impl.h"
-#include "stack.h"
+#include "process/stack.h"
 
 enum { DEFAULT_CONNECTIONS = 262144, MAX_PROCS = 65536, MAX_HOLDERS = 1 << 20 };
 

@@ -7,7 +7,7 @@
 #ifndef TCPTRAIL_METRICS_H
 #define TCPTRAIL_METRICS_H
 
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 #include "tally.h"
 
 struct buf;

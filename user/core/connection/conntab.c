@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "conntab.h"
-#include "slab.h"
-#include "slots.h"
+#include "table/slab.h"
+#include "table/slots.h"
 
 enum {
 	FIRST_HEADS = 1024,

@@ -8,7 +8,7 @@
 #ifndef TCPTRAIL_EVENT_TEXT_H
 #define TCPTRAIL_EVENT_TEXT_H
 
-#include "buf.h"
+#include "write/buf.h"
 
 struct event;
 
