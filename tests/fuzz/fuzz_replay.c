@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ladder/ladder.h"
 #include "json_check.h"
 #include "output/stuck.h"
 #include "output/views.h"
@@ -85,6 +86,18 @@ void session_printed(struct session *s)
 uint64_t session_started(const struct session *s)
 {
 	return 0; /* times count from the first one told */
+}
+
+static const char *drop_reason(const void *arg, unsigned reason)
+{
+	const struct source *src = ((const struct session *)arg)->source;
+
+	return src && src->drop_reason ? src->drop_reason(src, reason) : NULL;
+}
+
+void session_ladder_names(const struct session *s, struct ladder_names *out)
+{
+	*out = (struct ladder_names){pipeline_procs(s->p), drop_reason, s};
 }
 
 uint64_t session_realtime(const struct session *s, uint64_t mono_ns)
