@@ -19,6 +19,7 @@ suite_unit() {
 		# A program that died before its summary counts as one failure.
 		grep -q '^\[==========\].*run' <<<"$out" || fail=$((fail + 1))
 	done
+	[[ $((pass + fail)) -gt 0 ]] || { echo "unit: no test is built"; fail=1; }
 	echo "$pass passed, $fail failed, 0 skipped"
 	return $rc
 }
