@@ -64,7 +64,9 @@ suite() {
 	printf '== %s: %d passed, %d failed, %d skipped (status %d, %s, %s)\n' "${name%!}" "$p" "$f" \
 		"$s" "$status" "$took" "$log"
 	if [ -n "$quiet" ] && [ "$f" != 0 ]; then
-		grep -E '^(not ok|FAIL|\[  FAILED)|[Ee]rror' "$log" | head -n 40 | sed 's/^/  /'
+		# A failed check's reason is indented behind it.
+		awk '/^(not ok|FAIL|\[  FAILED)|[Ee]rror/ { print; said = 6; next }
+		     /^[ \t]/ && said-- > 0 { print; next } { said = 0 }' "$log" | head -n 80 | sed 's/^/  /'
 		echo "-- the end of $log:"
 		tail -n 60 "$log" | sed 's/^/  /'
 	fi

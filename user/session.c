@@ -245,11 +245,11 @@ void run_flush(struct run *r)
 
 	if (!err)
 		return;
-	r->s.stop = true;
 	if (err == -EPIPE)
 		r->reader_gone = true;
 	else
 		r->error = err;
+	r->s.stop |= r->reader_gone || !r->counts_on;
 }
 
 /* SIGUSR1 prints the table, SIGUSR2 writes what --last holds; the others end the run: true. */

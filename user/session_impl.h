@@ -23,6 +23,7 @@ struct run {
 	int signal_fd;
 	bool reader_gone;       /* EPIPE: end without a word */
 	int error;              /* negative errno of stdout */
+	bool counts_on;         /* ... and yet all is read: what is lost of files is known whole */
 	uint64_t started_ns, ends_ns, interval_ns, next_interval_ns;
 	bool snapshot_due;           /* the recording's file knows no socket yet */
 	uint64_t snapshot_from_ns;   /* ... but not before this */

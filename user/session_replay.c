@@ -4,17 +4,30 @@
  *
  * Always: what a view is asked to do by time, it is asked at the places of the stream
  * where the live run asked it, if it was the same view, else by the stream's own
- * rounds; stdout is waited for, so nothing is lost. Never: the clock is read, but for
- * --speed, which only waits.
+ * rounds; stdout is waited for, so nothing is lost; where its disk is full all the rest
+ * of the files is read, and counted as lost. Never: the clock is read, but for --speed,
+ * which only waits.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "session_impl.h"
 
 enum { STEP_MS = 100, QUEUE_HIGH = 1 << 20 };
+
+/* Has the stream an end that comes soon, whatever becomes of stdout? */
+static bool is_finite(const struct options *o)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < o->nfrom; i++)
+		if (stat(o->from[i], &st) || !S_ISREG(st.st_mode))
+			return false;
+	return !o->speed;
+}
 
 int replay_open(struct run *r, char *msg, size_t msg_len)
 {
@@ -26,6 +39,7 @@ int replay_open(struct run *r, char *msg, size_t msg_len)
 			 "--kill: expected without --from: a recording has no sockets");
 		return -EINVAL;
 	}
+	r->counts_on = is_finite(o) && !r->view->fd;
 	err = source_from_open(&r->s.source, o->from, o->nfrom, msg, msg_len);
 	if (!err)
 		r->s.at_end = strcmp(r->s.source->replay->command, o->command->name) != 0;
@@ -52,11 +66,17 @@ static void replay_wait(struct run *r, int timeout_ms)
 	}
 }
 
+/* Does stdout's queue have to be waited for? */
+static bool replay_is_full(const struct run *r)
+{
+	return sink_queued(r->s.out) > QUEUE_HIGH && !r->s.stop && !r->error;
+}
+
 void replay_make_room(struct run *r)
 {
-	while (sink_queued(r->s.out) > QUEUE_HIGH && !r->s.stop) {
+	while (replay_is_full(r)) {
 		run_flush(r);
-		if (sink_queued(r->s.out) > QUEUE_HIGH && !r->s.stop)
+		if (replay_is_full(r))
 			replay_wait(r, STEP_MS);
 	}
 }
