@@ -6,6 +6,7 @@
 #include "filter.bpf.h"
 #include "owner.bpf.h"
 #include "stack.bpf.h"
+#include "turn.bpf.h"
 
 /* The child's first transition comes together with the next one. Up to 6.12 it still carries
  * the listener's identity (no peer port): it would be told of the wrong socket. */
@@ -69,23 +70,11 @@ static __always_inline void state_tell(void *ctx, struct sock *sk, int old_state
 }
 
 /*
- * The kernel does not run a program on top of itself. A timer tick that interrupts on_set_state
- * in a task leaves softirqs to run there, hundreds of delayed ACKs perhaps, and all that they
- * change would be missed. So a second program stands behind the first: it tells what the first
- * was not run for. The first leaves the socket's address as a sign that it had its turn, and the
- * second takes the sign away. (No sign, or another socket's: the first lies interrupted beneath.)
- *
- * A sign that nobody takes away would stay, and an event whose first program ran before signs were
- * left would be told twice. So the first begins only when user space says that both are attached
- * (turns_taken), and the second only where the first has begun, CPU by CPU.
+ * A mark that nobody takes away would stay, and an event whose first program ran before marks were
+ * left would be told twice. So the first begins only when user space says that both are attached,
+ * and the second only where the first has begun, CPU by CPU.
  */
 volatile bool turns_taken;
-
-struct turn {
-	__u64 sign;
-	__u64 above; /* of one that ran between the two programs of another */
-	bool begun;
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -101,32 +90,6 @@ static __always_inline struct turn *turn_here(void)
 	return bpf_map_lookup_elem(&turns, &zero);
 }
 
-static __always_inline void turn_had(struct turn *t, __u64 sign)
-{
-	if (!turns_taken)
-		return;
-	t->begun = true;
-	if (t->sign) {
-		t->above = sign;
-		return;
-	}
-	t->above = 0;
-	t->sign = sign;
-}
-
-/* Had the first program its turn with this event? */
-static __always_inline bool turn_take(struct turn *t, __u64 sign)
-{
-	if (t->above == sign) {
-		t->above = 0;
-		return true;
-	}
-	if (t->sign != sign)
-		return false;
-	t->sign = 0;
-	return true;
-}
-
 /* Where the kernel may not be asked to meter programs (that takes CAP_SYS_ADMIN), one run in
  * many is timed from inside. */
 SEC("tp_btf/inet_sock_set_state")
@@ -135,8 +98,8 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 	struct turn *turn = turn_here();
 	__u64 begin = 0;
 
-	if (turn)
-		turn_had(turn, (__u64)sk);
+	if (turn && turns_taken)
+		turn_enter(turn, (__u64)sk);
 	if (cfg.meter && bpf_get_prandom_u32() % TRACER_METER_EVERY == 0)
 		begin = bpf_ktime_get_ns();
 	state_tell(ctx, sk, old_state, new_state);
@@ -144,6 +107,8 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 		__sync_fetch_and_add(&counters.metered_runs, 1);
 		__sync_fetch_and_add(&counters.metered_ns, bpf_ktime_get_ns() - begin);
 	}
+	if (turn)
+		turn_leave(turn);
 	return 0;
 }
 
@@ -154,7 +119,7 @@ int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
 {
 	struct turn *turn = turn_here();
 
-	if (!turn || !turn->begun || turn_take(turn, (__u64)sk))
+	if (!turn || turn_was(turn, (__u64)sk))
 		return 0;
 	__sync_fetch_and_add(&counters.taken_over, 1);
 	state_tell(ctx, sk, old_state, new_state);
