@@ -89,8 +89,8 @@ def main():
         """What the kernel showed no BPF program of anybody (witness.py) may be missing."""
         if 0 < want - got - lost <= withheld:
             tally["skipped"] += 1
-            print(f"skip - {name}: {withheld} events withheld from every BPF program, on top of "
-                  f"pid 1: {got} + {lost} for {want}")
+            print(f"skip - {name}: up to {withheld} events withheld from every BPF program, on top "
+                  f"of pid 1: {got} + {lost} for {want}")
         else:
             check(name, got + lost == want, f"{got} + {lost} != {want}")
 
@@ -115,16 +115,16 @@ def main():
     (s_rc, s_rec, s_err), (l_rc, l_rec, l_err), (t_rc, t_rec, t_err), (e_rc, e_rec, e_err) = \
         [t.finish() for t in tracers]
     witness.close()
-    withheld = witness.count([PORT])
+    withheld = witness.most([PORT])
     check("all end with 0", (s_rc, l_rc, t_rc, e_rc) == (0, 0, 0, 0),
           f"{s_rc} {l_rc} {t_rc} {e_rc} {s_err}{l_err}{t_err}{e_err}")
     s, l, t = s_rec[-1], l_rec[-1], t_rec[-1]
     lost = s["tracer"]["lost"]
 
     if witness.seen:
-        changes = sum(event == "inet_sock_set_state" for _, _, event, _ in witness.seen)
-        check("ftrace counts the changes that there must be", changes == CHANGES,
-              f"{changes} != {CHANGES}")
+        balance("ftrace counts the changes that there must be",
+                sum(e.event == "inet_sock_set_state" for e in witness.seen), 0, CHANGES,
+                withheld - witness.count([PORT]))
     check("the large ring lost nothing", l["tracer"]["lost"]["total"] == 0, json.dumps(l))
     balance("the large ring: received = made", kernel_events(l), 0, CHANGES_OF_CONNS, withheld)
     check("the small ring lost something", lost["ring_full"] > 0, json.dumps(lost))

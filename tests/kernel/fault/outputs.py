@@ -91,7 +91,7 @@ def full_disk(s):
         said = s.says(f"{name}: exit 2, one line", status, NOTICES + FULL + SUMMARY, t, 2)
         if said:
             s.balance(f"{name}: in the file + lost = made", arrived(view, form, got),
-                      int(said["slow"] or 0), made(view, form, 200), witness.count([port]))
+                      int(said["slow"] or 0), made(view, form, 200), witness.most([port]))
 
 
 def full_for_all(s):
@@ -152,7 +152,7 @@ def slow_reader(s):
         # Of thousands at once `watch` may tell a pair's ends apart: exact in full_disk() alone.
         if (view, form) != ("watch", "text"):
             s.balance(f"{name}: read + lost = made", arrived(view, form, got),
-                      int(said["slow"] or 0), made(view, form, enough), witness.count([port]))
+                      int(said["slow"] or 0), made(view, form, enough), witness.most([port]))
         if form.endswith("json"):
             faults = sum(not valid(line) for line in got[:got.rfind(b"\n")].split(b"\n"))
             s.check(f"{name}: what arrived is whole", not faults, faults)
@@ -185,7 +185,7 @@ def late_reader(s):
     if said:
         s.check("late reader: something is lost", said["slow"], said[0])
         s.balance("late reader: read + lost = made", got[0].count(b"\n"), int(said["slow"] or 0),
-                  2 * 9500 + 1, witness.count([port]))
+                  2 * 9500 + 1, witness.most([port]))
         ids = [line for line in got[0].split(b"\n") if b'"tcp.connection"' in line]
         s.check("late reader: those of the end are among them", len(ids) >= 1000 and
                 len(set(ids)) == len(ids), len(ids))
@@ -291,7 +291,7 @@ def slow_client(s):
     if said:
         s.check("slow client of serve: something is lost", lost, text)
         s.balance("slow client of serve: read + lost = made", got, lost, there,
-                  witness.count([traced]))
+                  witness.most([traced]))
         s.check("slow client of serve: it was told the same figure", told == lost, (told, lost))
 
 
