@@ -10,6 +10,7 @@
  * steps are kept and nothing is formatted by printf.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "stack.h"
 #include "text_open.h"
@@ -18,11 +19,17 @@
 #include "../core/connection/verdict.h"
 #include "../core/connection/words.h"
 
-enum { INDENT = 8, TOLD_BITS = 9, TOLD = 1 << TOLD_BITS };
+enum {
+	INDENT = 8,
+	TOLD_BITS = 8,
+	TOLD = 1 << TOLD_BITS,
+	TOLD_WAYS = 4, /* pairs of one hash that may wait for their other end at once */
+};
 
 struct watch_view {
 	struct text t;
-	uint64_t told[TOLD];  /* cookies of ends that were told with their other end, by hash */
+	/* Cookies of ends that were told with their other end, by hash, the latest first. */
+	uint64_t told[TOLD][TOLD_WAYS];
 	bool opened;          /* what is open was shown */
 	struct open_now *open;
 };
@@ -305,9 +312,32 @@ static void put_identity(const struct text *t, struct line *l, const struct conn
 	line_end(l);
 }
 
-static uint64_t *told_slot(struct watch_view *w, uint64_t cookie)
+static uint64_t *told_ways(struct watch_view *w, uint64_t cookie)
 {
-	return &w->told[(cookie * 0x9e3779b97f4a7c15ULL) >> (64 - TOLD_BITS)];
+	return w->told[(cookie * 0x9e3779b97f4a7c15ULL) >> (64 - TOLD_BITS)];
+}
+
+static void told_add(struct watch_view *w, uint64_t cookie)
+{
+	uint64_t *ways = told_ways(w, cookie);
+
+	memmove(ways + 1, ways, (TOLD_WAYS - 1) * sizeof(*ways));
+	ways[0] = cookie;
+}
+
+/* Was it told with its other end? It is asked once. */
+static bool told_take(struct watch_view *w, uint64_t cookie)
+{
+	uint64_t *ways = told_ways(w, cookie);
+
+	for (unsigned i = 0; cookie && i < TOLD_WAYS; i++) {
+		if (ways[i] != cookie)
+			continue;
+		memmove(ways + i, ways + i + 1, (TOLD_WAYS - 1 - i) * sizeof(*ways));
+		ways[TOLD_WAYS - 1] = 0;
+		return true;
+	}
+	return false;
 }
 
 /* The other end, if it is here and its end adds nothing to what this one knows: both FINs are
@@ -347,17 +377,14 @@ static void watch_end(void *view, const struct conn *c, const struct verdict *v)
 	struct watch_view *w = view;
 	struct session *s = w->t.s;
 	const struct conn *other = other_end(w, c);
-	uint64_t *told = told_slot(w, c->cookie);
 	struct buf *b;
 	struct line l;
 
-	if (c->cookie && *told == c->cookie) {
-		*told = 0;
-		if (!conn_end(c)->err && !(c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED)))
-			return;
-	}
+	if (told_take(w, c->cookie) && !conn_end(c)->err &&
+	    !(c->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED)))
+		return;
 	if (other)
-		*told_slot(w, other->cookie) = other->cookie;
+		told_add(w, other->cookie);
 	b = sink_begin(s->out);
 
 	text_base(&w->t, c->start_ns);
