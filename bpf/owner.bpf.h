@@ -48,7 +48,7 @@ static __always_inline void owner_of(struct event *e, struct task_struct *task)
 	e->task.pid = task->tgid;
 	e->task.tid = task->pid;
 	e->task.uid = task->cred->uid.val;
-	e->task.pad = 0;
+	e->task.bound_dev = 0;
 	to[0] = comm[0];
 	to[1] = comm[1];
 	e->flags |= EVF_TASK;
@@ -65,7 +65,7 @@ static __always_inline void owner_of_address(struct event *e, struct task_struct
 	e->task.pid = BPF_CORE_READ(task, tgid);
 	e->task.tid = BPF_CORE_READ(task, pid);
 	e->task.uid = BPF_CORE_READ(task, cred, uid.val);
-	e->task.pad = 0;
+	e->task.bound_dev = 0;
 	if (bpf_core_read(e->task.comm, sizeof(e->task.comm), &leader->comm))
 		emit_clear(e->task.comm, sizeof(e->task.comm));
 	e->flags |= EVF_TASK;

@@ -139,6 +139,7 @@ static __always_inline void timewait_of(struct event *e, enum event_kind kind,
 	e->tcp.rcv_nxt = tw->__tw_common.skc_tw_rcv_nxt;
 	e->tcp.snd_nxt = tw->__tw_common.skc_tw_snd_nxt;
 	owner_none(e);
+	e->task.bound_dev = tw->__tw_common.skc_bound_dev_if;
 	emit_clear(&e->extra, sizeof(e->extra));
 	e->extra.tw.substate = substate;
 	e->extra.tw.expires_ms = expires_ms(tw->tw_timer.expires);

@@ -103,6 +103,7 @@ static __always_inline void tell_sock(struct tcp_sock *tp)
 	if (!e)
 		return;
 	owner_none(e);
+	e->task.bound_dev = sk->__sk_common.skc_bound_dev_if;
 	emit_end(e);
 }
 
@@ -260,6 +261,7 @@ int on_iter_task_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	e->extra.sock.fd = ctx->fd;
 	owner_of(e, task);
+	e->task.bound_dev = sk->__sk_common.skc_bound_dev_if;
 	emit_end(e);
 	return 0;
 }

@@ -64,6 +64,7 @@ static __always_inline void state_tell(void *ctx, struct sock *sk, int old_state
 		owner_current(e);
 	else
 		owner_none(e);
+	e->task.bound_dev = sk->__sk_common.skc_bound_dev_if;
 	emit_end(e);
 	if (cfg.stack && new_state == TCP_SYN_SENT)
 		stack_tell(ctx, sock_cookie(sk), sk->__sk_common.skc_net.net->ns.inum);

@@ -154,7 +154,7 @@ struct event_task {
 	__u32 pid;             /* tgid, initial pid namespace */
 	__u32 tid;
 	__u32 uid;
-	__u32 pad;
+	__u32 bound_dev;       /* of the socket (sk_bound_dev_if; 0: none), told here where there is room */
 	char comm[EVENT_COMM_LEN]; /* of the thread group's leader */
 };
 

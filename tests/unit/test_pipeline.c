@@ -124,6 +124,7 @@ static void lookups_back_off_and_settle(void **st)
 	assert_true(pipeline_next_lookup(p, 110 * 1000000ULL, &rq));
 	assert_int_equal(rq.cookie, 1);
 	assert_int_equal(rq.lport, CLIENT_PORT);
+	assert_int_equal(rq.bound_dev, 0);
 	assert_false(pipeline_next_lookup(p, 200 * 1000000ULL, &rq));
 	assert_true(pipeline_next_lookup(p, 420 * 1000000ULL, &rq));
 	answer.kind = EV_TW_LOOKUP;
@@ -137,6 +138,25 @@ static void lookups_back_off_and_settle(void **st)
 	assert_int_equal(s.verdict.half_close_ns, (400 - 3) * 1000000LL);
 	assert_int_equal(s.conn.evidence, EVIDENCE_LOOKUP);
 	assert_int_equal(s.verdict.server_fin_seq, 5001);
+	pipeline_free(p);
+}
+
+/* The kernel finds a bound socket by its interface only. */
+static void a_bound_socket_is_asked_for_by_its_interface(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event closed = state(4, 1, ST_FIN_WAIT_2, ST_CLOSED);
+	struct lookup_request rq;
+
+	open_client(p, 1);
+	feed(p, state(2, 1, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(3, 1, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	closed.task.bound_dev = 7;
+	feed(p, closed);
+	feed(p, tick(110));
+	assert_true(pipeline_next_lookup(p, 110 * 1000000ULL, &rq));
+	assert_int_equal(rq.bound_dev, 7);
 	pipeline_free(p);
 }
 
@@ -369,6 +389,7 @@ int main(void)
 		cmocka_unit_test(a_late_reset_is_joined),
 		cmocka_unit_test(a_reset_that_never_shows_is_not_waited_for),
 		cmocka_unit_test(lookups_back_off_and_settle),
+		cmocka_unit_test(a_bound_socket_is_asked_for_by_its_interface),
 		cmocka_unit_test(an_orphan_that_runs_out_says_so),
 		cmocka_unit_test(time_wait_is_counted_for_its_time),
 		cmocka_unit_test(a_told_end_of_time_wait_is_counted_once),

@@ -53,6 +53,7 @@ static void ask_fill(struct ask *a, const struct lookup_request *r, uint16_t typ
 	a->req.idiag_states = ~0U;
 	id->idiag_sport = htons(r->lport);
 	id->idiag_dport = htons(r->pport);
+	id->idiag_if = r->bound_dev;
 	id->idiag_cookie[0] = id->idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 	if (!(r->cookie & EVENT_OWN_ID)) {
 		id->idiag_cookie[0] = (uint32_t)r->cookie;

@@ -72,6 +72,7 @@ int live_destroy(struct source *s, const struct conn *c)
 		.netns = c->netns,
 		.lport = c->lport,
 		.pport = c->pport,
+		.bound_dev = conn_end(c)->bound_dev,
 	};
 	struct lookup_answer now = {};
 	int err;

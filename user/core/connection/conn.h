@@ -192,6 +192,7 @@ struct conn_end {
 	uint16_t steps_dropped;  /* left out of the middle */
 
 	uint64_t peer_cookie;    /* of an other end that is gone: conntab_peer_cookie() */
+	uint32_t bound_dev;      /* index of the interface that it is bound to; 0: none, of most */
 
 	/* the wait queues' links (ending.c) */
 	uint32_t wait_next;

@@ -156,6 +156,7 @@ void ending_lookup_of(struct lookup_request *out, const struct conn *c)
 	out->netns = c->netns;
 	out->lport = c->lport;
 	out->pport = c->pport;
+	out->bound_dev = conn_end(c)->bound_dev;
 	memcpy(out->local, c->local, sizeof(out->local));
 	memcpy(out->peer, c->peer, sizeof(out->peer));
 }

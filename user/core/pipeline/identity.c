@@ -115,6 +115,12 @@ void identity_tuple(struct pipeline *p, struct conn *c, const struct event *e)
 	conntab_set_tuple(p->conns, c);
 }
 
+void identity_bound(struct pipeline *p, struct conn *c, const struct event *e)
+{
+	if (e->task.bound_dev != conn_end(c)->bound_dev)
+		conntab_end(p->conns, c)->bound_dev = e->task.bound_dev;
+}
+
 void identity_isns(struct conn *c, const struct event_tcp *t)
 {
 	/* An active opener's SYN counts as one acknowledged byte, a passive one's does not. */

@@ -128,6 +128,7 @@ struct lookup_request {
 	uint32_t netns;
 	uint8_t local[16], peer[16];
 	uint16_t lport, pport;
+	uint32_t bound_dev;  /* the kernel finds a bound socket by its interface only */
 };
 bool pipeline_next_lookup(struct pipeline *p, uint64_t now_ns, struct lookup_request *out);
 /* Within a snapshot: the orphans of other namespaces, which no iterator of ours walks again. The

@@ -100,6 +100,8 @@ static inline void identity_told(const struct pipeline *p, struct conn *c, uint6
 	c->told = ts_ns >= p->snapshot_begin_ns;
 }
 void identity_tuple(struct pipeline *p, struct conn *c, const struct event *e);
+/* The interface that it is bound to, as this event says. */
+void identity_bound(struct pipeline *p, struct conn *c, const struct event *e);
 void identity_pair(struct pipeline *p, struct conn *c);
 struct conn *identity_peer(const struct pipeline *p, const struct conn *c);
 /* Name who did this, and take them as owner if that is surer than what we have. */

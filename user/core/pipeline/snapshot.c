@@ -130,6 +130,7 @@ static void refresh(struct pipeline *p, struct conn *c, const struct event *e)
 	c->generation = p->generation;
 	c->detail |= DETAIL_IN_SNAPSHOT;
 	identity_told(p, c, e->ts_ns);
+	identity_bound(p, c, e);
 	if (e->flags & EVF_DEAD)
 		c->seen |= SEEN_ORPHAN;
 	if (e->flags & EVF_LISTEN) {
@@ -261,6 +262,7 @@ void snapshot_tw(struct pipeline *p, const struct event *e)
 	c->timer = TIMER_FIN_WAIT_2;
 	c->timer_expires_ms = e->extra.tw.expires_ms;
 	c->rcv_nxt = e->tcp.rcv_nxt;
+	identity_bound(p, c, e);
 	if (e->tcp.snd_nxt)
 		conntab_end(p->conns, c)->fin_seq_local = e->tcp.snd_nxt - 1;
 	identity_pair(p, c);

@@ -437,6 +437,7 @@ void timeline_state(struct pipeline *p, const struct event *e)
 	if (!c || c->seen & SEEN_CLOSE)
 		return;
 	identity_tuple(p, c, e);
+	identity_bound(p, c, e);
 	if (e->old_state == ST_SYN_SENT && p->cfg.kernel_filter &&
 	    filter_kernel_drops(p->cfg.kernel_filter, c)) {
 		p->stats.connections_opened[ROLE_CLIENT]--; /* its port turned out to be another */

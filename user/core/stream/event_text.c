@@ -95,6 +95,7 @@ static const struct field fields[] = {
 	F("uid", task.uid, NUMBER, TASK),
 	F("cgroup", task.cgroup, NUMBER, TASK),
 	F("comm", task.comm, NAME, TASK),
+	F("bound_dev", task.bound_dev, NUMBER, EVERY),
 	F("user_timeout_ms", extra.state.user_timeout_ms, NUMBER, X_STATE),
 	F("seq", extra.seg.seq, NUMBER, X_SEG),
 	F("end_seq", extra.seg.end_seq, NUMBER, X_SEG),
