@@ -340,18 +340,27 @@ static bool told_take(struct watch_view *w, uint64_t cookie)
 	return false;
 }
 
-/* The other end, if it is here and its end adds nothing to what this one knows: both FINs are
- * through and it only waits for the last ACK, if that. */
-static const struct conn *other_end(const struct watch_view *w, const struct conn *c)
+/* Are both FINs through for the other end as well, so that it only waits for the last ACK, if that?
+ * The kernel sends the ACK for the last FIN (tcp_fin()) before it tells of TIME_WAIT: where that
+ * ACK has ended this end, the other one may still be called FIN_WAIT_2. */
+static bool is_through(const struct conn *c, const struct conn *o)
 {
 	static const bool closed[ST_COUNT] = {
 		[ST_LAST_ACK] = true, [ST_CLOSING] = true, [ST_TIME_WAIT] = true, [ST_CLOSED] = true,
 	};
+
+	return closed[o->state] || (o->state == ST_FIN_WAIT_2 && c->state == ST_CLOSED &&
+				    conn_end(c)->end_old_state == ST_LAST_ACK);
+}
+
+/* The other end, if it is here and its end adds nothing to what this one knows. */
+static const struct conn *other_end(const struct watch_view *w, const struct conn *c)
+{
 	const struct conn *o = conntab_at_const(pipeline_conns(w->t.s->p), c->peer_conn);
 
 	if (!o || !conn_seen(c, SEEN_FIN_LOCAL | SEEN_FIN_PEER) || conn_end(c)->err ||
 	    conn_end(o)->err || (c->seen | o->seen) & (SEEN_RST_SENT | SEEN_RST_RECEIVED) ||
-	    c->incomplete || o->incomplete || !closed[o->state])
+	    c->incomplete || o->incomplete || !is_through(c, o))
 		return NULL;
 	return o;
 }

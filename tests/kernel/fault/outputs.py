@@ -149,10 +149,8 @@ def slow_reader(s):
         if not said:
             continue
         s.check(f"{name}: something is lost", said["slow"], said[0])
-        # Of thousands at once `watch` may tell a pair's ends apart: exact in full_disk() alone.
-        if (view, form) != ("watch", "text"):
-            s.balance(f"{name}: read + lost = made", arrived(view, form, got),
-                      int(said["slow"] or 0), made(view, form, enough), witness.most([port]))
+        s.balance(f"{name}: read + lost = made", arrived(view, form, got),
+                  int(said["slow"] or 0), made(view, form, enough), witness.most([port]))
         if form.endswith("json"):
             faults = sum(not valid(line) for line in got[:got.rfind(b"\n")].split(b"\n"))
             s.check(f"{name}: what arrived is whole", not faults, faults)
