@@ -17,12 +17,15 @@ import subprocess
 import sys
 import tempfile
 
-import cases
-import live
-import packets
-import wireshark
-
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.dirname(HERE))
+
+import cases  # noqa: E402
+import live  # noqa: E402
+import packets  # noqa: E402
+import wireshark  # noqa: E402
+from tally import Tally  # noqa: E402
+
 
 
 def field(record, path):
@@ -33,30 +36,14 @@ def field(record, path):
     return record
 
 
-class Tests:
+class Tests(Tally):
     def __init__(self, only):
-        self.passed = self.failed = self.skipped = 0
+        super().__init__()
         self.only = only
 
-    def check(self, name, faults):
-        if self.only and self.only not in name:
-            return
-        if faults:
-            self.failed += 1
-            print(f"not ok - {name}")
-            for fault in faults[:8]:
-                print(f"  {fault}")
-        else:
-            self.passed += 1
-            print(f"ok - {name}")
-
-    def skip(self, name, why):
-        self.skipped += 1
-        print(f"ok - {name} # SKIP {why}")
-
-    def end(self):
-        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
-        return 1 if self.failed else 0
+    def clean(self, name, faults):
+        if not self.only or self.only in name:
+            super().clean(name, faults)
 
 
 def ask(program, *args):
@@ -97,7 +84,7 @@ def corner(tests, program, name, case, path):
     packets.write(path, case.packets, case.link, case.snap, case.order)
     records, err, status = ask(program, "conns", "--open", "--from", path)
     faults = [f"exit {status}: {err}"] if status else []
-    tests.check(f"{name}: lives", faults + hold_ends(of(records, "tcp.connection"), case.ends))
+    tests.clean(f"{name}: lives", faults + hold_ends(of(records, "tcp.connection"), case.ends))
     table, err, status = ask(program, "timeline", "--packets", "--from", path)
     table = of(table, "tcp.packet")
     faults = [f"exit {status}: {err}"] if status else []
@@ -106,13 +93,13 @@ def corner(tests, program, name, case, path):
     steps = [field(r, "tcp.packet.step") for r in table]
     if case.steps and steps != case.steps:
         faults.append(f"steps {steps}, not {case.steps}")
-    tests.check(f"{name}: steps", faults)
+    tests.clean(f"{name}: steps", faults)
     if not case.wireshark:
         return
     if not wireshark.there():
         tests.skip(f"{name}: wireshark", "no tshark")
         return
-    tests.check(f"{name}: wireshark", wireshark.compare(path, table, case.differ))
+    tests.clean(f"{name}: wireshark", wireshark.compare(path, table, case.differ))
 
 
 def textbooks(tests, program):
@@ -126,13 +113,13 @@ def textbooks(tests, program):
             one.update({"tcp.handshake.client_isn": client_isn,
                         "tcp.handshake.server_isn": server_isn})
         faults = hold_ends(of(records, "tcp.connection"), want) + ([status] if status else [])
-        tests.check(f"{name}: lives", faults)
+        tests.clean(f"{name}: lives", faults)
         table = of(ask(program, "timeline", "--packets", "--from", path)[0], "tcp.packet")
         steps = [field(r, "tcp.packet.step") for r in table]
-        tests.check(f"{name}: steps", [steps] if steps[:3] != cases.H or steps[-4:] != cases.T
+        tests.clean(f"{name}: steps", [steps] if steps[:3] != cases.H or steps[-4:] != cases.T
                     else [])
         if wireshark.there():
-            tests.check(f"{name}: wireshark", wireshark.compare(path, table, (
+            tests.clean(f"{name}: wireshark", wireshark.compare(path, table, (
                 "ack_lost_segment",) if first == "server" else ()))  # of frames not kept
 
 
@@ -154,9 +141,9 @@ def wrong_files(tests, program, folder):
         said = [line for line in err.splitlines() if path in line]
         if name != "header_only" and len(said) != 1:
             faults.append(f"said {err!r}")
-        tests.check(f"wrong file: {name}", faults)
+        tests.clean(f"wrong file: {name}", faults)
     run = subprocess.run([program, "timeline", "--packets"], stderr=subprocess.PIPE, text=True)
-    tests.check("--packets without a capture", [] if run.returncode == 2 and
+    tests.clean("--packets without a capture", [] if run.returncode == 2 and
                 run.stderr.count("\n") == 1 else [run.stderr])
 
 

@@ -20,7 +20,8 @@ import subprocess
 import sys
 import time
 
-from ledger import Tracer
+from ledger import Tracer  # it makes the tests' own folder known
+from tally import Tally
 
 PORT, HELD_PORT = 24820, 24821
 HALF_OPEN_S = 1
@@ -151,14 +152,6 @@ def main():
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--tcptrail", default="build/tcptrail")
     args = parser.parse_args()
-    tally = {"passed": 0, "failed": 0}
-
-    def check(name, holds, why=""):
-        tally["passed" if holds else "failed"] += 1
-        print(f"{'ok' if holds else 'not ok'} {sum(tally.values())} - {name}", flush=True)
-        if not holds:
-            print(f"    {why}", flush=True)
-
     if os.geteuid():
         print("skip - bound: needs root\n0 passed, 0 failed, 1 skipped")
         return 0
@@ -168,9 +161,9 @@ def main():
     if not args.inside:
         os.execvp("unshare", ["unshare", "-n", sys.executable, __file__, "--inside", "--tcptrail",
                               args.tcptrail])
-    inside(args, check)
-    print(f"{tally['passed']} passed, {tally['failed']} failed, 0 skipped")
-    return 1 if tally["failed"] else 0
+    tally = Tally()
+    inside(args, tally.check)
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def captured(report, options, directory):
     try:
         why = tracer.wait_ready()
         if why:
-            report.check("the tracer starts", [why])
+            report.clean("the tracer starts", [why])
             return
         capture = wire.Capture(path, PORTS)
         ends = []
@@ -131,10 +131,10 @@ def captured(report, options, directory):
         time.sleep(0.5)
     finally:
         status = tracer.stop()
-    report.check("the capture is whole", [f"{dropped} packets dropped"] if dropped else [])
-    report.check("the tracer ends by SIGINT", [f"status {status}"] if status else [])
+    report.clean("the capture is whole", [f"{dropped} packets dropped"] if dropped else [])
+    report.clean("the tracer ends by SIGINT", [f"status {status}"] if status else [])
     objects, faults = read_lines(tracer.out)
-    report.check("its output is NDJSON", faults)
+    report.clean("its output is NDJSON", faults)
     records, flows = Records(objects), wire.flows(path)
     for truth in ends:
         captured_end(report, truth, records, flows)
@@ -142,12 +142,12 @@ def captured(report, options, directory):
 
 def captured_end(report, truth, records, flows):
     if "role" not in truth:
-        report.check(f"scenario {truth['scenario']}", [str(truth)])
+        report.clean(f"scenario {truth['scenario']}", [str(truth)])
         return
     found = records.of_end(truth, "tcp.connection")
     name = end_name(truth)
     if len(found) != 1:
-        report.check(f"tshark: {name}", [f"expected one tcp.connection, got {len(found)}"])
+        report.clean(f"tshark: {name}", [f"expected one tcp.connection, got {len(found)}"])
         return
     peer = split_address(truth["peer"])
     # a refused client has forgotten its port: the record has it
@@ -155,10 +155,10 @@ def captured_end(report, truth, records, flows):
                                               field(found[0], "network.local.port"))
     flow = flows.get(frozenset((local, peer)))
     if not flow:
-        report.check(f"tshark: {name}", [f"the capture has no {local} {peer}"])
+        report.clean(f"tshark: {name}", [f"the capture has no {local} {peer}"])
         return
-    report.check(f"truth against tshark: {name}", wire_against_truth(truth, flow, local, peer))
-    report.check(f"tshark: {name}", wire_against_tracer(truth, flow, local, peer, found[0]))
+    report.clean(f"truth against tshark: {name}", wire_against_truth(truth, flow, local, peer))
+    report.clean(f"tshark: {name}", wire_against_tracer(truth, flow, local, peer, found[0]))
 
 
 # ---- ss ---------------------------------------------------------------------------------------
@@ -218,20 +218,20 @@ def held(report, options, directory):
         time.sleep(0.7)
         ss, told = stable_ss(options, directory)
     except RuntimeError as e:
-        report.check("ss and the tracer look at the same sockets", [str(e)])
+        report.clean("ss and the tracer look at the same sockets", [str(e)])
         return
     finally:
         for p in plays:
             p.wait()
-    report.check("ss sees what is held", [] if len(ss) >= 2 * len(HELD) else [str(ss)])
+    report.clean("ss sees what is held", [] if len(ss) >= 2 * len(HELD) else [str(ss)])
     for cookie, (state, local, peer) in sorted(ss.items()):
         got = told.get(cookie)
         name = f"ss: {state} {local} {peer} sk:{cookie}"
-        report.check(name, [] if got and got[0] == state and
+        report.clean(name, [] if got and got[0] == state and
                      split_address(local) in (got[1], None)
                      else [f"the tracer says {got}"])
     counts = Counter(s[0] for s in ss.values())
-    report.check(f"ss: the counts of states {dict(counts)}",
+    report.clean(f"ss: the counts of states {dict(counts)}",
                  [] if counts == Counter(s[0] for s in told.values())
                  else [f"the tracer says {dict(Counter(s[0] for s in told.values()))}"])
 

@@ -18,7 +18,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 from fault import coming, outputs, places, recordings, resources  # noqa: E402
 from fault.suite import Suite  # noqa: E402
@@ -42,8 +42,7 @@ def main():
         for fault in FAULTS:
             if not options.only or fault.__name__ in options.only:
                 fault(s)
-    print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")
-    return 1 if s.failed else 0
+        return s.end()
 
 
 if __name__ == "__main__":

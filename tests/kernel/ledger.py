@@ -22,7 +22,10 @@ import sys
 import tempfile
 import time
 
-from witness import Witness
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tally import Tally  # noqa: E402
+from witness import Witness  # noqa: E402
 
 PORT = 24800
 CONNECTIONS = 500
@@ -77,20 +80,14 @@ def main():
     parser.add_argument("--tcptrail", default="build/tcptrail")
     parser.add_argument("--scenario", default="build/tests/scenario")
     args = parser.parse_args()
-    tally = {"passed": 0, "failed": 0, "skipped": 0}
-
-    def check(name, holds, why=""):
-        tally["passed" if holds else "failed"] += 1
-        print(f"{'ok' if holds else 'not ok'} {tally['passed'] + tally['failed']} - {name}")
-        if not holds:
-            print(f"    {why}")
+    tally = Tally()
+    check = tally.check
 
     def balance(name, got, lost, want, withheld):
         """What the kernel showed no BPF program of anybody (witness.py) may be missing."""
         if 0 < want - got - lost <= withheld:
-            tally["skipped"] += 1
-            print(f"skip - {name}: up to {withheld} events withheld from every BPF program, on top "
-                  f"of pid 1: {got} + {lost} for {want}")
+            tally.skip(name, f"up to {withheld} events withheld from every BPF program, on top of "
+                             f"pid 1: {got} + {lost} for {want}")
         else:
             check(name, got + lost == want, f"{got} + {lost} != {want}")
 
@@ -162,8 +159,7 @@ def main():
             CHANGES + others, withheld)
     balance("the whole table: told = made", told_by(e_rec), e_rec[-1]["tracer"]["lost"]["total"],
             CHANGES, withheld)
-    print(f"{tally['passed']} passed, {tally['failed']} failed, {tally['skipped']} skipped")
-    return 1 if tally["failed"] else 0
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -26,12 +26,13 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import checks  # noqa: E402
 from expect import Watch  # noqa: E402
 from records import Records, field, forget_cookies, read_lines  # noqa: E402
 from tracers import Tracer  # noqa: E402
+from tally import Tally  # noqa: E402
 from witness import Witness  # noqa: E402
 
 PORT = 24000
@@ -45,27 +46,20 @@ OUTPUTS = {
 EARLIER_HOLD_MS = 4000
 
 
-class Report:
+class Report(Tally):
+    """What became of each scenario as well."""
+
     def __init__(self):
-        self.passed = self.failed = self.skipped = 0
+        super().__init__()
         self.scenarios = {}
 
-    def check(self, name, faults, scenario=None):
-        number = self.passed + self.failed + self.skipped + 1
-        if faults:
-            self.failed += 1
-            print(f"not ok {number} - {name}")
-            for fault in faults[:12]:
-                print(f"    {fault}")
-        else:
-            self.passed += 1
-            print(f"ok {number} - {name}")
+    def clean(self, name, faults, scenario=None):
+        super().clean(name, faults)
         if scenario:
             self.scenarios.setdefault(scenario, []).append(bool(faults))
 
     def skip(self, name, why, scenario=None):
-        self.skipped += 1
-        print(f"skip - {name}: {why}")
+        super().skip(name, why)
         if scenario:
             self.scenarios.setdefault(scenario, [])
 
@@ -74,8 +68,7 @@ class Report:
             print(("fail" if any(verdicts) else "pass" if verdicts else "skip"), name)
 
     def close(self):
-        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
-        return 1 if self.failed or not self.passed else 0
+        return max(self.end(), not self.passed)
 
 
 def end_name(truth):
@@ -106,7 +99,7 @@ def judge_schema(report, outputs, scenario=None):
                               f"{error.json_path}: {error.message[:160]}")
         if not records.all:
             faults.append("no record at all")
-        report.check(f"schema: {len(records.all)} records of {tag}", faults, scenario)
+        report.clean(f"schema: {len(records.all)} records of {tag}", faults, scenario)
 
 
 def judge_end(report, name, faults, truth, witness):
@@ -115,7 +108,7 @@ def judge_end(report, name, faults, truth, witness):
     if why:
         report.skip(name, why, truth["scenario"])
     else:
-        report.check(name, faults, truth["scenario"])
+        report.clean(name, faults, truth["scenario"])
 
 
 def judge_ends(report, truths, outputs, mode, earlier=False, witness=None):
@@ -141,7 +134,7 @@ def judge_strangers(report, truths, outputs, scenario=None):
         records.meet(truths)
     for tag in ("conns", "reaped"):
         if tag in outputs:
-            report.check(f"{tag}: one record of each end, none of nobody",
+            report.clean(f"{tag}: one record of each end, none of nobody",
                          checks.strangers(truths, outputs[tag]), scenario)
 
 
@@ -152,11 +145,11 @@ def sort_truth(report, objects, faults):
         if "skipped" in o:
             report.skip(o["scenario"], o["skipped"], o["scenario"])
         elif "failed" in o:
-            report.check(f"scenario {o['scenario']}", [o["failed"]], o["scenario"])
+            report.clean(f"scenario {o['scenario']}", [o["failed"]], o["scenario"])
         else:
             ends.append(o)
     if faults:
-        report.check("the scenarios' own output", faults)
+        report.clean("the scenarios' own output", faults)
     return ends
 
 
@@ -165,7 +158,7 @@ def load_outputs(report, paths, scenario=None):
     for tag, path in paths.items():
         objects, faults = read_lines(path)
         if faults:
-            report.check(f"{tag} is NDJSON", faults, scenario)
+            report.clean(f"{tag} is NDJSON", faults, scenario)
         outputs[tag] = Records(objects)
     return outputs
 
@@ -205,7 +198,7 @@ def judge_closing(report, tracers):
         said = t.said().decode(errors="replace")
         if "nothing lost" not in said:
             faults.append(said.strip().splitlines()[-1])
-        report.check(f"{t.tag}: ends by SIGINT, nothing lost", faults)
+        report.clean(f"{t.tag}: ends by SIGINT, nothing lost", faults)
 
 
 def live(report, options):
@@ -229,7 +222,7 @@ def live(report, options):
     try:
         why = [w for w in (t.wait_ready() for t in tracers) if w]
         if why:
-            report.check("the tracers start", why)
+            report.clean("the tracers start", why)
             return
         truth_path = play_all(options.scenario, names, directory)
         objects, faults = read_lines(truth_path)
@@ -288,7 +281,7 @@ def recorded(report, options):
         forget_cookies(ends, release)
         outputs = load_outputs(report, paths, name)
         if "conns" not in outputs:
-            report.check(name, ["no conns.out"], name)
+            report.clean(name, ["no conns.out"], name)
         judge_schema(report, outputs, name)
         judge_strangers(report, ends, outputs, name)
         judge_ends(report, ends, outputs, Watch(options.mode or "full", options.kernel))

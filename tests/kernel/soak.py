@@ -30,8 +30,9 @@ from datetime import datetime
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
+from tally import Tally  # noqa: E402
 from tracers import Tracer  # noqa: E402
 from witness import Witness  # noqa: E402
 
@@ -49,21 +50,7 @@ ODD = 5                # records shown that are not as they should be
 CLOCKS_S, LIFE_S = 0.02, 0.3
 
 
-class Report:
-    def __init__(self):
-        self.passed = self.failed = self.skipped = 0
-
-    def check(self, name, holds, why=""):
-        self.passed += bool(holds)
-        self.failed += not holds
-        print(f"{'ok' if holds else 'not ok'} {self.passed + self.failed} - {name}", flush=True)
-        if not holds:
-            print(f"    {why}", flush=True)
-
-    def skip(self, name, why):
-        self.skipped += 1
-        print(f"skip - {name}: {why}", flush=True)
-
+class Report(Tally):
     def check_but_withheld(self, name, wrong, withheld, why=""):
         """wrong: how many things are not as they should be. What the kernel showed to no BPF
         program (witness.py) explains one each, and is named; it never makes a pass."""
@@ -342,8 +329,7 @@ def main():
     report = Report()
     with tempfile.TemporaryDirectory(prefix="tcptrail-soak-") as directory:
         run(report, options, options.seconds, directory)
-    print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped")
-    return 1 if report.failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ import sys
 import tempfile
 import time
 
-from ledger import Tracer
+from ledger import Tracer  # it makes the tests' own folder known
+from tally import Tally
 
 PORT, OTHER = 24810, 24811
 PAIRS = 40
@@ -168,31 +169,23 @@ def main():
     parser.add_argument("--tcptrail", default="build/tcptrail")
     parser.add_argument("--churn", default="build/tests/churn")
     args = parser.parse_args()
-    tally = {"passed": 0, "failed": 0}
-
-    def check(name, holds, why=""):
-        tally["passed" if holds else "failed"] += 1
-        print(f"{'ok' if holds else 'not ok'} {sum(tally.values())} - {name}", flush=True)
-        if not holds:
-            print(f"    {why}", flush=True)
+    tally = Tally()
 
     if os.geteuid():
         print("skip - sweep: needs root\n0 passed, 0 failed, 1 skipped")
         return 0
     if args.buckets:
-        buckets(args, check)
-        print(json.dumps(tally))
+        buckets(args, tally.check)
+        print(json.dumps([tally.passed, tally.failed]))
         return 0
     inner = subprocess.run(["unshare", "-n", sys.executable, __file__, "--buckets", "--tcptrail",
                             args.tcptrail, "--churn", args.churn], stdout=subprocess.PIPE,
                            text=True, check=False).stdout.splitlines()
     print("\n".join(inner[:-1]), flush=True)
-    for what, n in (json.loads(inner[-1]) if inner else {"failed": 1}).items():
-        tally[what] += n
+    tally.passed, tally.failed = json.loads(inner[-1]) if inner else (0, 1)
     with tempfile.TemporaryDirectory(prefix="tcptrail-sweep-") as directory:
-        run(args, directory, check)
-    print(f"{tally['passed']} passed, {tally['failed']} failed, 0 skipped")
-    return 1 if tally["failed"] else 0
+        run(args, directory, tally.check)
+    return tally.end()
 
 
 if __name__ == "__main__":

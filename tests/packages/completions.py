@@ -131,12 +131,12 @@ def check(report, program, name, shell):
               for c in [*names, ""]}
     offered = shell.offers(wanted)
     for line, words in wanted.items():
-        report.check(f"{name}: options of '{line}'", compare(offered[line], words))
+        report.clean(f"{name}: options of '{line}'", compare(offered[line], words))
     first = shell.offers(["tcptrail "])["tcptrail "]
-    report.check(f"{name}: commands", [f"not offered: {c}" for c in names if c not in first])
-    report.check(f"{name}: values",
+    report.clean(f"{name}: commands", [f"not offered: {c}" for c in names if c not in first])
+    report.clean(f"{name}: values",
                  check_values(program, names, shell, enumerated(program, names)))
-    report.check(f"{name}: FILTER", check_filters(program, shell))
+    report.clean(f"{name}: FILTER", check_filters(program, shell))
 
 
 def manual(program):
@@ -157,4 +157,4 @@ def run(report, program, directory):
         with open(path, "w", encoding="utf-8") as f:
             f.write(said(os.path.join(ROOT, "packaging", "completion.sh"), program, name))
         check(report, program, name, kind(path))
-    report.check("the manual has every option", manual(program))
+    report.clean("the manual has every option", manual(program))

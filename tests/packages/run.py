@@ -24,11 +24,12 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import completions  # noqa: E402
 import dockerfile   # noqa: E402
 import spdx_check   # noqa: E402
+from tally import Tally  # noqa: E402
 
 
 def sibling(suite):
@@ -38,22 +39,6 @@ def sibling(suite):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-class Report:
-    def __init__(self):
-        self.passed = self.failed = self.skipped = 0
-
-    def check(self, name, faults):
-        self.passed += not faults
-        self.failed += bool(faults)
-        print(f"{'not ok' if faults else 'ok'} {self.passed + self.failed} - {name}", flush=True)
-        for fault in list(faults)[:12]:
-            print(f"    {fault}")
-
-    def skip(self, name, why):
-        self.skipped += 1
-        print(f"skip - {name}: {why}", flush=True)
 
 
 def run(*command, cwd=ROOT, **env):
@@ -123,13 +108,13 @@ def copyright_faults():
 
 
 def sources(report, options):
-    report.check("Build-Depends has what tests/deps.sh has", build_depends())
+    report.clean("Build-Depends has what tests/deps.sh has", build_depends())
     said = run("dpkg-parsechangelog", "-l", "packaging/debian/changelog", "-S", "Version")[1]
     said = said.strip()
     changes = re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M)[1]
-    report.check("one version everywhere", [] if {said, changes} == {version()}
+    report.clean("one version everywhere", [] if {said, changes} == {version()}
                  else [said, changes, version()])
-    report.check("debian/copyright agrees with the SPDX lines", copyright_faults())
+    report.clean("debian/copyright agrees with the SPDX lines", copyright_faults())
     dockerfile.check(report, ROOT)
 
 
@@ -139,7 +124,7 @@ def installed(report, options):
     build = os.path.dirname(options.tcptrail)
     with tempfile.TemporaryDirectory() as work:
         where = [f"BUILD={build}", f"DESTDIR={work}", "PREFIX=/opt/t", "SYSCONFDIR=/opt/t/etc"]
-        report.check("make install", ended(*run("make", "-s", "install", *where)))
+        report.clean("make install", ended(*run("make", "-s", "install", *where)))
         there = files_of(work)
         wanted = {f"opt/t/{p}" for p in (
             "sbin/tcptrail", "share/man/man8/tcptrail.8", "etc/default/tcptrail",
@@ -148,18 +133,18 @@ def installed(report, options):
             "share/tcptrail/dashboards/tcptrail.json", "share/tcptrail/dashboards/alerts.yml",
             "share/tcptrail/fleet/clickhouse.sql", "share/doc/tcptrail/README.md",
             "share/doc/tcptrail/LICENSE")}
-        report.check("it installs each thing, below PREFIX alone", sorted(wanted - there)
+        report.clean("it installs each thing, below PREFIX alone", sorted(wanted - there)
                      + [p for p in there if not p.startswith("opt/t/")])
         unit = read(work, "opt/t/lib/systemd/system/tcptrail.service")
-        report.check("the unit names this PREFIX", [] if "ExecStart=/opt/t/sbin/tcptrail " in unit
+        report.clean("the unit names this PREFIX", [] if "ExecStart=/opt/t/sbin/tcptrail " in unit
                      and "EnvironmentFile=-/opt/t/etc/default/tcptrail\n" in unit else [unit])
         conf = os.path.join(work, "opt/t/etc/default/tcptrail")
         with open(conf, "a", encoding="utf-8") as f:
             f.write("# mine\n")
         run("make", "-s", "install", *where)
-        report.check("a changed configuration is kept", [] if "# mine" in read(conf) else ["lost"])
+        report.clean("a changed configuration is kept", [] if "# mine" in read(conf) else ["lost"])
         run("make", "-s", "uninstall", *where)
-        report.check("uninstall leaves that alone",
+        report.clean("uninstall leaves that alone",
                      sorted(files_of(work) ^ {"opt/t/etc/default/tcptrail"}))
 
 
@@ -179,11 +164,11 @@ def scratch_root(report, mode, deb):
     for line in lines:
         m = re.match(r"(ok|not ok) ([^\n]*)$", line)
         if m:
-            report.check(f"{mode}: {m[2].split(': ', 1)[0] if m[1] != 'ok' else m[2]}",
+            report.clean(f"{mode}: {m[2].split(': ', 1)[0] if m[1] != 'ok' else m[2]}",
                          [] if m[1] == "ok" else [m[2]])
     if "done" not in lines:
-        report.check(f"{mode}: to its end", lines[-5:] or [f"status {status}"])
-    report.check(f"{mode}: purge leaves nothing", [li for li in lines if li.startswith("left ")])
+        report.clean(f"{mode}: to its end", lines[-5:] or [f"status {status}"])
+    report.clean(f"{mode}: purge leaves nothing", [li for li in lines if li.startswith("left ")])
 
 
 def deb_content(report, deb, work):
@@ -196,7 +181,7 @@ def deb_content(report, deb, work):
               "usr/share/zsh/vendor-completions/_tcptrail",
               "usr/share/tcptrail/dashboards/alerts.yml", f"{doc}/copyright",
               f"{doc}/changelog.gz", f"{doc}/tcptrail.spdx.json"}
-    report.check("the package holds each thing", sorted(wanted - files_of(tree)))
+    report.clean("the package holds each thing", sorted(wanted - files_of(tree)))
     sibling("security").hardening(report, os.path.join(tree, "usr/sbin/tcptrail"))
     check_spdx(report, "the package", tree, f"{doc}/tcptrail.spdx.json", "DYNAMIC_LINK",
                ("glibc", "libbpf", "libmicrohttpd", "libpcap", "libseccomp"))
@@ -206,7 +191,7 @@ def package(report, options):
     with tempfile.TemporaryDirectory() as work:
         status, said = run("packaging/deb.sh", version(), work,
                            DEB_BUILD_OPTIONS=f"nocheck noautodbgsym parallel={os.cpu_count()}")
-        report.check("make deb, lintian finds nothing", ended(status, said))
+        report.clean("make deb, lintian finds nothing", ended(status, said))
         found = glob.glob(os.path.join(work, "tcptrail_*.deb"))
         if status or not found:
             return
@@ -219,11 +204,11 @@ def package(report, options):
 
 def check_spdx(report, what, tree, own, how, some):
     d = json.loads(read(tree, own))
-    report.check(f"{what}: its SPDX list is valid and true", spdx_check.faults(d, tree, own))
+    report.clean(f"{what}: its SPDX list is valid and true", spdx_check.faults(d, tree, own))
     libraries = {r["relatedSpdxElement"] for r in d["relationships"]
                  if r["relationshipType"] == how}
     known = {p["SPDXID"]: p for p in d["packages"]}
-    report.check(f"{what}: the list has the libraries, with version and licence",
+    report.clean(f"{what}: the list has the libraries, with version and licence",
                  [i for i in libraries
                   if "NOASSERTION" in (known[i]["licenseDeclared"], known[i]["versionInfo"])]
                  or [w for w in some if f"SPDXRef-Library-{w}" not in libraries])
@@ -234,7 +219,7 @@ def tarball_in(report, name, tree):
     other = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8"} if name == "again" else {}
     status, said = run("make", "-s", "tarball", cwd=tree, **other)
     found = glob.glob(os.path.join(out, "*.tar.gz"))
-    report.check(f"make tarball ({name})", ended(status, said) or ([] if found else ["no archive"]))
+    report.clean(f"make tarball ({name})", ended(status, said) or ([] if found else ["no archive"]))
     return found[0] if found else None
 
 
@@ -253,7 +238,7 @@ def tarball(report, options):
         if not all(archives):
             return
         sums = {sha256(a) for a in archives}
-        report.check("two builds, two directories: the same bytes",
+        report.clean("two builds, two directories: the same bytes",
                      [] if len(sums) == 1 else sorted(sums))
         run("tar", "-xf", archives[0], "-C", work)
         tree = archives[0].split("/")[-1].removesuffix(".tar.gz")
@@ -267,16 +252,16 @@ def tarball_content(report, tree):
               "share/zsh/site-functions/_tcptrail",
               "share/bash-completion/completions/tcptrail", f"{doc}/tcptrail.spdx.json",
               f"{doc}/licences/libmicrohttpd", f"{doc}/licences/LGPL-2.1"}
-    report.check("the tarball holds each thing", sorted(wanted - files_of(tree)))
+    report.clean("the tarball holds each thing", sorted(wanted - files_of(tree)))
     program = os.path.join(tree, "sbin/tcptrail")
     status, said = run("env", "-i", program, "--version")
-    report.check("its program runs and says what it lacks",
+    report.clean("its program runs and says what it lacks",
                  [] if not status and "no TLS" in said else [said])
     said = run("readelf", "-lW", program)[1]
-    report.check("it is static", ["it has an interpreter"] if "INTERP" in said else [])
+    report.clean("it is static", ["it has an interpreter"] if "INTERP" in said else [])
     with open(program, "rb") as f:
         data = f.read()
-    report.check("no path of who built it is in it", [p for p in (os.path.dirname(tree), ROOT)
+    report.clean("no path of who built it is in it", [p for p in (os.path.dirname(tree), ROOT)
                                                       if p.encode() + b"/" in data])
     check_spdx(report, "the tarball", tree, f"{doc}/tcptrail.spdx.json", "STATIC_LINK",
                ("elfutils", "glibc", "libbpf", "libmicrohttpd", "libpcap", "libseccomp", "zlib"))
@@ -292,11 +277,10 @@ def main():
     p.add_argument("--only", nargs="*", choices=STEPS, default=list(STEPS))
     options = p.parse_args()
     options.tcptrail = os.path.abspath(options.tcptrail)
-    report = Report()
+    report = Tally()
     for name in options.only:
         STEPS[name](report, options)
-    print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped")
-    return 1 if report.failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

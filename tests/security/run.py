@@ -28,8 +28,9 @@ import unicodedata
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(ROOT, "tests", "kernel"))
+sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "kernel")]
 
+from tally import Tally  # noqa: E402
 from tracers import Tracer  # noqa: E402
 
 PORT = 29300
@@ -50,22 +51,6 @@ NAMES = {
 VIEWS = [("conns", "text"), ("conns", "json"), ("conns", "csv"), ("events", "text"),
          ("events", "json"), ("timeline", "text"), ("timeline", "json"), ("watch", "text")]
 STUCK = [("text", []), ("text", ["--list"]), ("json", []), ("csv", [])]
-
-
-class Report:
-    def __init__(self):
-        self.passed = self.failed = self.skipped = 0
-
-    def check(self, name, faults):
-        self.passed += not faults
-        self.failed += bool(faults)
-        print(f"{'not ok' if faults else 'ok'} {self.passed + self.failed} - {name}", flush=True)
-        for fault in list(faults)[:8]:
-            print(f"    {fault}")
-
-    def skip(self, name, why):
-        self.skipped += 1
-        print(f"skip - {name}: {why}", flush=True)
 
 
 # ---- hostile names --------------------------------------------------------------------------
@@ -158,8 +143,8 @@ def streams(report, program, directory, groups):
         with open(t.out, "rb") as f:
             data = f.read()
         faults = why + ([] if status == 0 else [f"status {status}"]) + judge(data, form)
-        report.check(f"hostile names: {t.tag}", faults + missing(data, NAMES))
-        report.check(f"hostile names: {t.tag}: stderr", plain(t.said()))
+        report.clean(f"hostile names: {t.tag}", faults + missing(data, NAMES))
+        report.clean(f"hostile names: {t.tag}: stderr", plain(t.said()))
 
 
 def stuck(report, program, groups):
@@ -172,7 +157,7 @@ def stuck(report, program, groups):
                                    "--color", "never", "-P", f"{PORT}-{PORT + 40}"],
                                   capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
             name = " ".join(["stuck -o", form, *more])
-            report.check(f"hostile names: {name}", judge(done.stdout, form) + plain(done.stderr)
+            report.clean(f"hostile names: {name}", judge(done.stdout, form) + plain(done.stderr)
                          + missing(done.stdout, NAMES))
     finally:
         for pid in pids:
@@ -209,7 +194,7 @@ def unit(report):
     said = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", path],
                           capture_output=True, text=True, stdin=subprocess.DEVNULL)
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said.stdout)
-    report.check(f"the unit's exposure is {EXPOSURE} or better",
+    report.clean(f"the unit's exposure is {EXPOSURE} or better",
                  [] if found and float(found.group(1)) <= EXPOSURE
                  else [found.group(0) if found else said.stderr])
     said = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True,
@@ -218,7 +203,7 @@ def unit(report):
     faults = [line for line in said.stderr.splitlines()
               if "is not executable" not in line and "Command 'man" not in line
               and "tcptrail.service" in line]
-    report.check("the unit is valid", faults)
+    report.clean("the unit is valid", faults)
 
 
 def hardening(report, program):
@@ -229,30 +214,29 @@ def hardening(report, program):
     header, dynamic, segments = readelf("-h"), readelf("-d"), readelf("-l")
     symbols = readelf("--dyn-syms")
     stack = re.search(r"GNU_STACK.* (R\S*) ", segments)
-    report.check("built as a position-independent executable",
+    report.clean("built as a position-independent executable",
                  [] if re.search(r"Type:\s+DYN", header) else [header])
-    report.check("relocations are read-only, all at the start",
+    report.clean("relocations are read-only, all at the start",
                  [] if "GNU_RELRO" in segments and re.search(r"BIND_NOW|FLAGS_1.*NOW", dynamic)
                  else [dynamic])
-    report.check("the stack is not executable", [] if stack and "E" not in stack.group(1)
+    report.clean("the stack is not executable", [] if stack and "E" not in stack.group(1)
                  else [segments])
-    report.check("stack protector", [] if "__stack_chk_fail" in symbols else ["no guard"])
-    report.check("_FORTIFY_SOURCE", [] if re.search(r"__\w+_chk@", symbols) else ["no check"])
+    report.clean("stack protector", [] if "__stack_chk_fail" in symbols else ["no guard"])
+    report.clean("_FORTIFY_SOURCE", [] if re.search(r"__\w+_chk@", symbols) else ["no check"])
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--tcptrail", default=os.path.join(ROOT, "build", "tcptrail"))
     options = p.parse_args()
-    report = Report()
+    report = Tally()
     unit(report)
     hardening(report, options.tcptrail)
     if os.geteuid():
         report.skip("hostile names", "needs root")
     else:
         hostile(report, options.tcptrail)
-    print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped")
-    return 1 if report.failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import urllib.request
 
 from rig import (DEADLINE_S, Namespace, Pairs, Server, Skip, cookies, total, wait_for)
+from tally import run_tests  # rig knows where
 
 TESTS = []
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -316,25 +316,7 @@ def main():
     args = ap.parse_args()
     import monitoring
     import page
-    tests = TESTS + monitoring.TESTS + page.TESTS
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for fn in tests:
-        if args.names and fn.__name__ not in args.names:
-            continue
-        what = " ".join(fn.__doc__.split())
-        try:
-            fn(args.tcptrail)
-            print(f"ok - {what}", flush=True)
-            counts["passed"] += 1
-        except Skip as why:
-            print(f"ok - {what} # SKIP {why}", flush=True)
-            counts["skipped"] += 1
-        except Exception:                      # noqa: a test may fail in any way
-            print(f"not ok - {what}", flush=True)
-            print("  " + traceback.format_exc().replace("\n", "\n  ").rstrip(), flush=True)
-            counts["failed"] += 1
-    print(", ".join(f"{n} {k}" for k, n in counts.items()))
-    return 1 if counts["failed"] else 0
+    return run_tests(TESTS + monitoring.TESTS + page.TESTS, args.names, args.tcptrail)
 
 
 if __name__ == "__main__":

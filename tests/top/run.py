@@ -17,10 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 from screen import Top, listed, rows, said_by, shown, states_of, wait_for
-from rig import DEADLINE_S, Namespace, Pairs, Skip, cookies
+from rig import DEADLINE_S, Namespace, Pairs, cookies
+from tally import run_tests  # rig knows where
 
 TESTS = []
 os.environ["PATH"] += ":/usr/sbin:/sbin"    # bpftool
@@ -382,26 +382,8 @@ def main():
     ap.add_argument("--tcptrail", required=True)
     ap.add_argument("names", nargs="*")
     args = ap.parse_args()
-    tool = os.path.abspath(args.tcptrail)
-    tally = {"passed": 0, "failed": 0, "skipped": 0}
     import terminal
-    for fn in TESTS + terminal.TESTS:
-        if args.names and fn.__name__ not in args.names:
-            continue
-        what = fn.__doc__.strip()
-        try:
-            fn(tool)
-            print(f"ok - {what}", flush=True)
-            tally["passed"] += 1
-        except Skip as why:
-            print(f"ok - {what} # SKIP {why}", flush=True)
-            tally["skipped"] += 1
-        except Exception:                      # noqa: a test may fail in any way
-            print(f"not ok - {what}", flush=True)
-            print("  " + traceback.format_exc().replace("\n", "\n  ").rstrip(), flush=True)
-            tally["failed"] += 1
-    print(", ".join(f"{n} {k}" for k, n in tally.items()))
-    return 1 if tally["failed"] else 0
+    return run_tests(TESTS + terminal.TESTS, args.names, os.path.abspath(args.tcptrail))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ that were reused, and FIN_WAIT_2 those that are yet to be asked for. Keepalive i
 import collections
 import json
 import sys
-from pathlib import Path
+
+import verdicts
 
 TAGS = ("conns", "reaped")
 FLAT_KIB = 256
@@ -95,28 +96,6 @@ def judge(results, base):
     yield from flat(results)
 
 
-def main():
-    status, passed, failed, skipped = int(sys.argv[1]), 0, 0, 0
-    places = sorted(p for p in Path(sys.argv[2]).glob("*") if p.is_dir())
-    if status not in (0, 1, 77) or (status and status != 77 and not places):
-        print(f"not ok - the VMs: status {status}")
-        failed += 1
-    if not places:
-        print("skip - soak: no kernel to be had")
-        skipped += 1
-    for where in places:
-        try:
-            cases = list(judge(where / "results" / "all", where.name.endswith("-base")))
-        except (OSError, ValueError, KeyError, IndexError) as e:
-            cases = [("what the VM handed back", [repr(e)])]
-        for what, complaints in cases:
-            print(f"{'not ok' if complaints else 'ok'} - {where.name} {what}")
-            for c in complaints:
-                print(f"  {c}")
-            passed, failed = passed + (not complaints), failed + bool(complaints)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdicts.main(
+        "soak", lambda where: judge(where / "results" / "all", where.name.endswith("-base"))))

@@ -5,21 +5,8 @@
 # time. Who makes the connections counts their ends, and the kernel its sockets.
 #   tests/vm/soak.sh [run.sh's OPTIONS: --kernel, --mode ...]    (default --kernel 6.12 --mode full)
 # Last line "N passed, N failed, N skipped".
-set -u
-here=$(dirname "$(readlink -f "$0")")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=tests/vm/rig.sh
+. "$(dirname "$(readlink -f "$0")")/rig.sh"
 
-${CC:-gcc} -std=gnu11 -O2 -Wall -Wextra -D_GNU_SOURCE -static -o "$dir/soak_flows" \
-	"$here/soak_flows.c" || exit 2
-case " $* " in *' --kernel '*) ;; *) set -- --kernel 6.12 "$@" ;; esac
-case " $* " in *' --out '*) ;; *) set -- --out "$dir/vm" "$@" ;; esac
-out=$dir/vm last=
-for word; do
-	[ "$last" != --out ] || out=$word
-	last=$word
-done
-"$here/run.sh" "$@" --script "$here/soak.script" --program "$dir/soak_flows" >"$dir/said" 2>&1
-status=$?
-grep -v '^kernel ' "$dir/said"
-"$here/soak.py" "$status" "$out"
+program soak_flows soak_flows.c || exit 2
+judged soak.py --script "$here/soak.script" --program "$dir/soak_flows"

@@ -3,12 +3,8 @@
 # --stack on real kernels, in full and in base mode: the functions that connected and accepted.
 #   tests/vm/stack.sh [run.sh's OPTIONS: --kernel, --tcptrail ...]    (default --kernel 6.12)
 # Last line "N passed, N failed, N skipped".
-set -u
-here=$(dirname "$(readlink -f "$0")")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=tests/vm/rig.sh
+. "$(dirname "$(readlink -f "$0")")/rig.sh"
 
-${CC:-gcc} -std=gnu11 -O2 -Wall -Wextra -D_GNU_SOURCE -fno-omit-frame-pointer -pthread -static \
-	-o "$dir/calls" "$here/../kernel/calls.c" || exit 2
-case " $* " in *' --kernel '*) ;; *) set -- --kernel 6.12 "$@" ;; esac
-"$here/run.sh" "$@" --out "$dir/vm" --script "$here/stack.script" --program "$dir/calls"
+program calls ../kernel/calls.c -fno-omit-frame-pointer -pthread || exit 2
+machine --script "$here/stack.script" --program "$dir/calls"

@@ -6,16 +6,8 @@
 # notes when; a kind, a holder or an age that does not fit is "not ok".
 #   tests/vm/stuck_ages.sh [run.sh's OPTIONS: --kernel, --tcptrail ...]    (default --kernel 6.12)
 # Last line "N passed, N failed, N skipped".
-set -u
-here=$(dirname "$(readlink -f "$0")")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=tests/vm/rig.sh
+. "$(dirname "$(readlink -f "$0")")/rig.sh"
 
-${CC:-gcc} -std=gnu11 -O2 -Wall -Wextra -D_GNU_SOURCE -static -o "$dir/stuck_ages" \
-	"$here/stuck_ages.c" || exit 2
-case " $* " in *' --kernel '*) ;; *) set -- --kernel 6.12 "$@" ;; esac
-"$here/run.sh" "$@" --out "$dir/vm" --script "$here/stuck_ages.script" \
-	--program "$dir/stuck_ages" >"$dir/said" 2>&1
-status=$?
-grep -v '^kernel ' "$dir/said"
-"$here/stuck_ages.py" "$status" "$dir/vm"
+program stuck_ages stuck_ages.c || exit 2
+judged stuck_ages.py --script "$here/stuck_ages.script" --program "$dir/stuck_ages"

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 
+from tally import Tally
 from tracers import Tracer
 
 PORT = 29100
@@ -17,24 +18,13 @@ SUMMARY = r"tcptrail: (?P<events>\d+) events? \([^()\n]+\), (?P<ended>\d+) conne
           r"[^;\n]+; (?:nothing lost|lost: (?P<slow>\d+) output slow)(?:; \d+ hooks? missing)?\n"
 
 
-class Suite:
+class Suite(Tally):
     def __init__(self, options, directory):
+        super().__init__()
         self.tcptrail, self.scenario = options.tcptrail, options.scenario
         self.churn_program = os.path.join(os.path.dirname(options.scenario), "churn")
         self.directory = directory
-        self.passed = self.failed = self.skipped = 0
         self.port = PORT
-
-    def check(self, name, holds, why=""):
-        self.passed += bool(holds)
-        self.failed += not holds
-        print(f"{'ok' if holds else 'not ok'} {self.passed + self.failed} - {name}", flush=True)
-        if not holds:
-            print("    " + str(why).strip().replace("\n", "\n    ")[:1500])
-
-    def skip(self, name, why):
-        self.skipped += 1
-        print(f"skip - {name}: {why}", flush=True)
 
     def next_port(self):
         self.port += 1
