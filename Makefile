@@ -158,7 +158,7 @@ run: ## install what is missing, build, and watch this host's live connections
 test: ## install what is missing and run every test that this host can run (root)
 	$(Q)tests/deps.sh --build --test
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger sweep bound stuck stack replay live_replay captures serve top fleet faults security packages soak
+	$(Q)$(SUITES) $(BUILD) unit schema cli kernel crosscheck ledger sweep apart stuck stack replay live_replay captures serve top fleet faults security packages soak
 
 .PHONY: tests
 tests: $(UNIT_BIN) $(BUILD)/tests/scenario $(BUILD)/tests/churn $(BUILD)/tests/calls

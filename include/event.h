@@ -260,6 +260,7 @@ enum fact {
 	FACT_FD_LIMIT,            /* RLIMIT_NOFILE, soft */
 	/* of the host, again */
 	FACT_REACH,               /* bits of enum reach: what it had as it looked into namespaces */
+	FACT_RST_OF_MINISOCK,     /* 1: a RST that a minisock sends is traced (6.12 on) */
 	FACT_COUNT,
 	FACT_FIRST_NETNS = FACT_FIN_TIMEOUT_S,
 	FACT_FIRST_PROC = FACT_FD_USED,

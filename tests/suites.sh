@@ -28,7 +28,7 @@ suite_cli() { tests/cli/bad-input.sh "$build"; }
 suite_kernel() { python3 tests/kernel/run.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_schema() { tests/schema/run "$build"; }
 suite_sweep() { tests/kernel/sweep.py --tcptrail "$build/tcptrail" --churn "$build/tests/churn"; }
-suite_bound() { tests/kernel/bound.py --tcptrail "$build/tcptrail"; }
+suite_apart() { tests/kernel/apart.py --tcptrail "$build/tcptrail"; }
 suite_ledger() { tests/kernel/ledger.py --tcptrail "$build/tcptrail" --scenario "$build/tests/scenario"; }
 suite_stuck() { python3 tests/kernel/stuck.py --tcptrail "$build/tcptrail"; }
 suite_stack() { python3 tests/kernel/stack.py --tcptrail "$build/tcptrail" --calls "$build/tests/calls"; }

@@ -53,7 +53,7 @@ struct view {
 	bool no_snapshot;
 	bool quiet;                         /* a report and no trace: nothing on stderr but failures */
 	bool snapshot_only;                 /* it traces nothing */
-	bool whole_host;                    /* every network namespace, limits and counts */
+	bool whole_host;                    /* limits, counts and orphans with each snapshot */
 	bool destroy;                       /* it will close sockets */
 	bool own_filter;                    /* it asks the FILTER itself, and gets everything */
 	bool resnapshot;                    /* run the iterators again before each interval() */

@@ -149,7 +149,7 @@ def unopened(handshake, initiator, reason, conn_state, **more):
 
 
 # The client's FIN_WAIT_2 is a minisock in a namespace that base mode may not enter.
-MAYBE_FIN = Mode(OneOf("normal", "orphaned", "open"), "normal")
+MAYBE_FIN = Mode(OneOf("normal", "open", "unseen"), "normal")
 
 
 def far_client(path=tuple(FIRST)):

@@ -139,6 +139,19 @@ static FILE *open_golden(const char *name, const char *ext)
 	return fopen(path, "r");
 }
 
+/* GOLDEN_UPDATE=1: what is given now is what must be given; look at the difference. */
+static void update_one(const char *name, const struct buf *out)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s.expect", GOLDEN_DIR, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(out->data, f);
+	fclose(f);
+}
+
 static void compare_one(const char *name)
 {
 	FILE *in = open_golden(name, "events"), *want = open_golden(name, "expect");
@@ -151,6 +164,8 @@ static void compare_one(const char *name)
 	if (!want)
 		fail_msg("%s has no .expect", name);
 	run_file(in, &out);
+	if (getenv("GOLDEN_UPDATE"))
+		update_one(name, &out);
 	len = getdelim(&expected, &cap, '\0', want);
 	if (len < 0 || strcmp(expected, out.data)) {
 		print_message("--- %s: expected\n%s--- got\n%s", name, expected ? expected : "",

@@ -253,6 +253,8 @@ static int live_start(struct live *l, struct pipeline *p)
 
 	tell_clock(l, p);
 	l->started = true;
+	if (!l->cfg.whole_host || !l->cfg.snapshot)
+		live_whole_tell(l, p); /* which namespaces can be asked; a snapshot tells it again */
 	if (l->cfg.snapshot)
 		err = live_snapshot(l, p);
 	return err;
@@ -427,7 +429,7 @@ int source_live_open(struct source **out, const struct source_config *cfg, char 
 	err = cfg->stack && !l->callers ? -ENOMEM : live_load(l, msg, msg_len);
 	if (!err)
 		err = open_ring(l);
-	if (!err && cfg->whole_host)
+	if (!err)
 		err = live_whole_open(l);
 	if (!err && !cfg->keep_caps)
 		err = caps_drop(!probe_bpf_without_caps(loaded_program(l)), cfg->destroy,

@@ -55,7 +55,7 @@ struct live {
 	uint64_t cgroups_wait[LIVE_CGROUPS];
 	unsigned ncgroups_wait;
 	uint64_t cgroup_last;        /* of the last record that named one */
-	struct netns_set netns;      /* cfg.whole_host: the others' */
+	struct netns_set netns;      /* the others that could be entered */
 	struct fact_rows facts;
 	struct callers *callers;     /* cfg.stack; else NULL */
 	struct sweep sweep;          /* of connections whose end may have gone untold */
@@ -89,7 +89,7 @@ struct lookup *live_lookup_of(struct live *l, uint32_t netns);
 void live_tell_lookup(struct pipeline *p, const struct lookup_request *r,
 		      const struct lookup_answer *a);
 
-/* whole.c: cfg.whole_host. Before the capabilities go: what needs them is opened. */
+/* whole.c. Before the capabilities go: what needs them is opened. */
 int live_whole_open(struct live *l);
 void live_whole_close(struct live *l);
 void live_whole_tell(struct live *l, struct pipeline *p);

@@ -46,7 +46,7 @@ struct source_config {
 	bool stack;                   /* --stack: the calls that made a socket (implies accept_wait) */
 	bool meter;                   /* ask for run_ns (BPF_ENABLE_STATS where allowed, else sampling) */
 	bool keep_caps;               /* do not drop capabilities after attaching (tests) */
-	bool whole_host;              /* other network namespaces' sockets, limits and counts (EV_FACT) */
+	bool whole_host;              /* limits and counts (EV_FACT) are told with each snapshot, orphans asked for */
 	bool destroy;                 /* source_ops.destroy will be asked for: keeps CAP_NET_ADMIN */
 	bool verbose;
 	const struct kernel_filter *filter; /* may be NULL */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole host, for `stuck`: sockets of the other network namespaces, limits and
- * counts, and the closing of one socket.
+ * The whole host: sockets of the other network namespaces, limits and counts, and
+ * the closing of one socket.
  *
  * What needs a privilege is opened or read before the privileges go; what can be
  * read without is read again for each snapshot.
@@ -38,6 +38,8 @@ int live_whole_open(struct live *l)
 	if (l->netns.len == NETNS_MAX)
 		reach |= REACH_TOO_MANY;
 	fact_rows_set(&l->facts, FACT_REACH, 0, 0, reach);
+	/* The tracepoint got its reasons when it began to tell of them. */
+	fact_rows_set(&l->facts, FACT_RST_OF_MINISOCK, 0, 0, l->rst_reasons.len > 0);
 	return err;
 }
 

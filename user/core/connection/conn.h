@@ -171,6 +171,7 @@ struct conn_end {
 	uint64_t tw_ns;          /* entered TIME_WAIT */
 	uint64_t tw_left_ns;
 	uint64_t rst_ns;         /* the newest RST, sent or received */
+	uint64_t looked_ns;      /* a lookup found its minisock in FIN_WAIT_2 */
 	uint64_t stall_ns;       /* the peer has answered nothing since, at the latest; 0: it does */
 	uint64_t due_ns;         /* pending: when the pipeline looks at it again */
 
@@ -186,6 +187,7 @@ struct conn_end {
 	uint8_t rst_reason;      /* kernel's enum sk_rst_reason, 0 unknown */
 	uint8_t tw_end;          /* enum time_wait_end */
 	uint8_t tw_substate;     /* full mode: what tcp_time_wait() made, FIN_WAIT2 or TIME_WAIT */
+	uint8_t rst_doubt;       /* the kernel reset it: a RST came, or data that it answers by one */
 
 	/* the troubles */
 	uint16_t retransmits[RT_COUNT];

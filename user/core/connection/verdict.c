@@ -201,7 +201,7 @@ static enum conn_state conn_state(const struct conn *c)
 		return CS_SF;
 	if (!was_established(c))
 		return c->role == ROLE_CLIENT && !end_unseen(c) ? CS_S0 : CS_OTH;
-	if (fins && c->role != ROLE_UNKNOWN)
+	if (fins && c->role != ROLE_UNKNOWN && !end_unseen(c))
 		return fin_by_client ? CS_S2 : CS_S3;
 	if (!fins && (c->seen & SEEN_START || ended(c)))
 		return CS_S1;

@@ -79,6 +79,8 @@ void ending_awaited(struct pipeline *p, struct conn *c)
 		request_childless(p, c);
 	else if (minisock_awaits_reset(c))
 		minisock_did_reset(p, c);
+	else if (conn_end(c)->rst_doubt)
+		doubt_received(p, c);
 	else
 		ending_finish(p, c, conn_end(c)->end_ns);
 }
@@ -94,7 +96,7 @@ static void settle_one(struct pipeline *p, struct conn *c)
 			minisock_reaped(p, c, conn_end(c)->tw_ns + TIME_WAIT_S * NSEC_PER_SEC,
 					TW_EXPIRED);
 		else
-			ending_finish(p, c, p->now_ns);
+			gone_unasked(p, c);
 		break;
 	case WAIT_REUSE:
 		minisock_reaped(p, c, conn_end(c)->tw_left_ns, TW_KILLED);
@@ -141,6 +143,16 @@ static const uint8_t after_lookup[WAITS] = {
 	[WAIT_LOOKUP_3] = WAIT_LOOKUP_4, [WAIT_LOOKUP_4] = WAIT_LOOKUP_5,
 	[WAIT_LOOKUP_5] = WAIT_LOOKUP_5, [WAIT_REAP] = WAIT_LOOKUP_3,
 };
+
+/* The longest wait of the back-off that is over before this time has passed; else the shortest. */
+enum wait ending_wait_within(uint64_t ns)
+{
+	enum wait w = WAIT_LOOKUP_5;
+
+	while (w > WAIT_LOOKUP_1 && wait_ns[w] >= ns)
+		w--;
+	return w;
+}
 
 void pipeline_lookup_asked(struct pipeline *p, uint64_t cookie)
 {
@@ -254,6 +266,8 @@ static bool is_icmp(uint8_t err)
  * (SO_LINGER 0, unread data, disconnect) or by its listener's end; the RST is announced next. */
 static bool implies_rst(const struct conn *c, const struct event *e)
 {
+	if (c->detail & DETAIL_RST_IMPLIED)
+		return true; /* doubt_answered() */
 	if (e->tcp.err || c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT))
 		return false;
 	return e->old_state != ST_LAST_ACK && e->old_state != ST_CLOSING &&
@@ -395,6 +409,8 @@ void ending_closed(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	bool gentle = !e->tcp.err && !(c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT));
 
+	if (doubt_holds(p, c, e))
+		return;
 	end_facts(p, c, e);
 	if (gentle && (e->old_state == ST_FIN_WAIT_2 || e->old_state == ST_CLOSING) &&
 	    (e->flags & EVF_DONE || conn_end(c)->tw_substate == ST_TIME_WAIT)) {

@@ -20,7 +20,7 @@ static void count_untold(struct pipeline *p, struct conn *c)
 }
 
 /* No step of its timeline and no time: they would be when it was found out. */
-void gone_unseen(struct pipeline *p, struct conn *c)
+void gone_unasked(struct pipeline *p, struct conn *c)
 {
 	const struct change gone = {
 		.kind = CHANGE_STATE,
@@ -31,11 +31,17 @@ void gone_unseen(struct pipeline *p, struct conn *c)
 		.state_duration_ns = -1,
 	};
 
-	count_untold(p, c);
+	conntab_end(p->conns, c)->end_old_state = c->state;
 	p->stats.transitions[c->state][ST_CLOSED]++;
 	timeline_count_state(p, c, ST_CLOSED);
 	timeline_report(p, c, &gone);
 	ending_finish(p, c, 0);
+}
+
+void gone_unseen(struct pipeline *p, struct conn *c)
+{
+	count_untold(p, c);
+	gone_unasked(p, c);
 }
 
 /* Both FINs have gone by; their numbers stay unknown where they were not seen. */

@@ -5,21 +5,23 @@
  * inet_sock_set_state is silent here. Full mode's hooks say everything; in base
  * mode an orphan FIN_WAIT_2 is settled by its other end when that is on this host
  * (evidence: pair), else by an exact lookup of that one minisock with back-off
- * (evidence: lookup). TIME_WAIT ends the connection for those who wait for its
+ * (asked.c; evidence: lookup). TIME_WAIT ends the connection for those who wait for its
  * record; with --until reaped the record waits for the minisock.
  */
 #include <string.h>
 
+#include "connection/facts.h"
 #include "pipeline_impl.h"
 
-static bool in_minisock(const struct conn *c)
+bool minisock_has(const struct conn *c)
 {
 	return c->state == ST_FIN_WAIT_2 && c->seen & SEEN_MINISOCK;
 }
 
+/* Can the source ask for it? In our own namespace, and in each that it has been in. */
 static bool reachable(const struct pipeline *p, const struct conn *c)
 {
-	return !p->own_netns || c->netns == p->own_netns;
+	return !p->own_netns || c->netns == p->own_netns || facts_netns_told(p->facts, c->netns);
 }
 
 void minisock_watch(struct pipeline *p, struct conn *c)
@@ -91,7 +93,7 @@ void minisock_reaped(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum ti
 
 /* --- the other end on this host tells ---------------------------------------- */
 
-static void fin_from_peer(struct pipeline *p, struct conn *c, uint64_t ts_ns, uint8_t evidence)
+void minisock_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns, uint8_t evidence)
 {
 	struct conn_end *end = conntab_end(p->conns, c);
 
@@ -107,7 +109,7 @@ void minisock_peer_sent_fin(struct pipeline *p, struct conn *peer, uint64_t ts_n
 {
 	struct conn *c = identity_peer(p, peer);
 
-	if (c && in_minisock(c))
+	if (c && minisock_has(c))
 		/* on its way; it counts once it is acknowledged */
 		conntab_end(p->conns, c)->fin_peer_ns = ts_ns;
 }
@@ -130,7 +132,7 @@ static bool answered_by_reset(const struct conn *c, const struct conn *peer)
 
 bool minisock_awaits_reset(const struct conn *c)
 {
-	return in_minisock(c) && c->pending == WAIT_RESET;
+	return minisock_has(c) && c->pending == WAIT_RESET;
 }
 
 /* By a RST that the other end on this host tells of. */
@@ -164,13 +166,13 @@ void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
 	struct conn *c = identity_peer(p, peer);
 	struct conn_end *end;
 
-	if (!c || !in_minisock(c))
+	if (!c || !minisock_has(c))
 		return;
 	end = conntab_end(p->conns, c);
 	if (conn_end(peer)->end_old_state == ST_LAST_ACK && !conn_end(peer)->err &&
 	    !(peer->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED))) {
 		/* Its FIN was acknowledged, and only this minisock can have done that. */
-		fin_from_peer(p, c, end->fin_peer_ns ? end->fin_peer_ns : ts_ns, EVIDENCE_PAIR);
+		minisock_fin(p, c, end->fin_peer_ns ? end->fin_peer_ns : ts_ns, EVIDENCE_PAIR);
 		minisock_time_wait(p, c, ts_ns, true);
 		return;
 	}
@@ -217,7 +219,7 @@ void minisock_enter(struct pipeline *p, const struct event *e)
 	c->timer_expires_ms = e->extra.tw.timeo_ms > 0 ? e->extra.tw.timeo_ms : 0;
 }
 
-static void gone_without_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge)
+void minisock_gone(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge)
 {
 	/* The kernel's timer wheel rounds up; 1/8 is its coarsest granularity. */
 	uint64_t lived_ms = (ts_ns - c->state_ns) / NSEC_PER_MS;
@@ -247,7 +249,7 @@ void minisock_reset_sent(struct pipeline *p, struct conn *c, const struct event 
 {
 	struct conn_end *end;
 
-	if (!in_minisock(c))
+	if (!minisock_has(c))
 		return;
 	end = conntab_end(p->conns, c);
 	end->end_old_state = ST_FIN_WAIT_2;
@@ -268,10 +270,10 @@ void minisock_reset_sent(struct pipeline *p, struct conn *c, const struct event 
 /* The kernel answered a segment on this tuple as one that has no socket: its minisock was gone. */
 void minisock_no_socket(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 {
-	if (!in_minisock(c))
+	if (!minisock_has(c))
 		return;
 	c->evidence |= EVIDENCE_ESTIMATE;
-	gone_without_fin(p, c, ts_ns, false);
+	minisock_gone(p, c, ts_ns, false);
 }
 
 /* An orphan FIN_WAIT_2 leaves before its time by a RST from the peer, by its namespace's end, or by
@@ -315,9 +317,9 @@ void minisock_leave(struct pipeline *p, const struct event *e)
 			p->stats.now_in_state[ST_TIME_WAIT]--;
 		return;
 	}
-	if (in_minisock(c)) {
+	if (minisock_has(c)) {
 		left_early(p, c, e->ts_ns, purge);
-		gone_without_fin(p, c, e->ts_ns, purge);
+		minisock_gone(p, c, e->ts_ns, purge);
 	} else if (c->state == ST_TIME_WAIT) {
 		conntab_end(p->conns, c)->tw_left_ns = e->ts_ns;
 		if (e->ts_ns - conn_end(c)->tw_ns + 100 * NSEC_PER_MS >= TIME_WAIT_S * NSEC_PER_SEC)
@@ -335,7 +337,7 @@ void minisock_segment(struct pipeline *p, const struct event *e)
 	struct conn *c = conntab_find(p->conns, e->cookie);
 	uint16_t flags = e->extra.seg.tcp_flags;
 
-	if (!c || !in_minisock(c))
+	if (!c || !minisock_has(c))
 		return;
 	if (flags & RST) {
 		struct change ch = {
@@ -360,61 +362,8 @@ void minisock_segment(struct pipeline *p, const struct event *e)
 	/* Data before the FIN makes the minisock reset; only the bare next FIN is taken. */
 	if (!(flags & FIN) || e->extra.seg.seq != c->rcv_nxt)
 		return;
-	fin_from_peer(p, c, e->ts_ns, 0);
+	minisock_fin(p, c, e->ts_ns, 0);
 	minisock_time_wait(p, c, e->ts_ns, false);
-}
-
-/* --- base mode's lookups -------------------------------------------------------- */
-
-/* No minisock there. Where a hook tells of its end, that word is on its way in the ring, behind the
- * answer: it is waited for once; had it been lost, the next look would settle it. */
-static void no_time_wait(struct pipeline *p, struct conn *c, uint64_t now_ns)
-{
-	struct conn_end *end = conntab_end(p->conns, c);
-	uint64_t over_ns = end->tw_ns + TIME_WAIT_S * NSEC_PER_SEC;
-
-	if ((p->sees_tw_enter || p->sees_tw_leave) && !end->tw_left_ns)
-		end->tw_left_ns = now_ns;
-	else if (now_ns >= over_ns)
-		minisock_reaped(p, c, over_ns, TW_EXPIRED);
-	else
-		minisock_reaped(p, c, now_ns, TW_KILLED);
-}
-
-void minisock_lookup(struct pipeline *p, const struct event *e)
-{
-	struct conn *c = conntab_find(p->conns, e->cookie);
-	uint64_t left_ns = e->extra.lookup.expires_ms * NSEC_PER_MS;
-	uint64_t spent_ns = TIME_WAIT_S * NSEC_PER_SEC - left_ns;
-
-	if (e->extra.lookup.sure) {
-		gone_lookup(p, e);
-		return;
-	}
-	if (c && e->extra.lookup.found && e->extra.lookup.state == c->state && !in_minisock(c))
-		snapshot_lookup(p, c, e);
-	if (!c || (!in_minisock(c) && c->state != ST_TIME_WAIT))
-		return;
-	if (!e->extra.lookup.found) {
-		if (c->state != ST_TIME_WAIT)
-			gone_without_fin(p, c, e->ts_ns, false);
-		else
-			no_time_wait(p, c, e->ts_ns);
-		return;
-	}
-	if (in_minisock(c) && e->extra.lookup.state == ST_TIME_WAIT) {
-		uint64_t fin_ns = e->ts_ns - spent_ns;
-
-		if (left_ns > TIME_WAIT_S * NSEC_PER_SEC || fin_ns < c->state_ns)
-			fin_ns = c->state_ns;
-		fin_from_peer(p, c, fin_ns, EVIDENCE_LOOKUP);
-		minisock_time_wait(p, c, fin_ns, true);
-	} else if (in_minisock(c)) {
-		c->timer = TIMER_FIN_WAIT_2;
-		/* kept as the whole life, counted from the state's beginning */
-		c->timer_expires_ms = (e->ts_ns - c->state_ns + left_ns) / NSEC_PER_MS;
-		c->evidence |= EVIDENCE_LOOKUP;
-	}
 }
 
 /* --- TIME_WAIT that nobody waits for: only counted -------------------------------- */

@@ -80,7 +80,7 @@ static const handler_fn handlers[] = {
 	[EV_TW_SOCK] = snapshot_tw,
 	[EV_HOLDER] = snapshot_holder,
 	[EV_TICK] = on_tick,
-	[EV_TW_LOOKUP] = minisock_lookup,
+	[EV_TW_LOOKUP] = asked_minisock,
 	[EV_SNAPSHOT_BEGIN] = snapshot_begin,
 	[EV_SNAPSHOT_END] = snapshot_end,
 	[EV_LOST] = on_lost,
@@ -218,7 +218,9 @@ void pipeline_finish(struct pipeline *p, uint64_t now_ns)
 			ending_awaited(p, c);
 		else if (c->pending == WAIT_REUSE)
 			minisock_reaped(p, c, conn_end(c)->tw_left_ns, TW_KILLED);
-		else if (p->cfg.emit_open || c->pending == WAIT_REAP)
+		else if (p->cfg.until_reaped && c->state == ST_TIME_WAIT)
+			ending_finish(p, c, conn_end(c)->tw_ns); /* its minisock still runs */
+		else if (p->cfg.emit_open)
 			ending_write(p, c);
 	}
 }

@@ -12,6 +12,8 @@
  *   request.c   the server's half of a handshake before there is a child socket
  *   minisock.c  FIN_WAIT_2 and TIME_WAIT in the timewait minisock
  *   snapshot.c  sockets that were there before
+ *   asked.c     what a lookup of a minisock says
+ *   doubt.c     a reset of which only what follows says whose it was
  *   gone.c      connections whose end no event told
  *   listener.c  listening sockets and their queues
  */
@@ -44,6 +46,8 @@ enum { TIME_WAIT_S = 60 }; /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
 
 /* Where a TIME_WAIT is: in our own namespace the kernel says how many there are. */
 enum tw_place { TW_HERE, TW_ELSEWHERE, TW_PLACES };
+
+enum { DOUBTS = 8 };
 
 struct wait_queue {
 	uint32_t head, tail;
@@ -84,6 +88,8 @@ struct pipeline {
 	bool tw_counting;
 	uint32_t tw_presumed_over;   /* counted off so, while nobody had told of one's end */
 	uint64_t lost_at_ns;         /* newest growth of the ledger */
+	struct event doubts[DOUBTS]; /* ->CLOSEs that are held (doubt.c); kind EV_NONE: free */
+	unsigned doubts_next;
 };
 
 /* --- pipeline.c --- */
@@ -144,11 +150,27 @@ void ending_awaited(struct pipeline *p, struct conn *c);
 void ending_wait(struct pipeline *p, struct conn *c, enum wait w);             /* WAIT_NONE: stop waiting */
 void ending_settle(struct pipeline *p, uint64_t now_ns);
 void ending_write(struct pipeline *p, struct conn *c);                         /* the record only */
+/* Which wait for a lookup is over before so long; at the least the shortest. */
+enum wait ending_wait_within(uint64_t ns);
 void ending_lookup_of(struct lookup_request *out, const struct conn *c);
+
+/* --- asked.c --- */
+void asked_minisock(struct pipeline *p, const struct event *e);
+
+/* --- doubt.c --- */
+/* A RST is said to have come: may it have been data that is answered by one? */
+bool doubt_begins(const struct conn *c, const struct event *e);
+/* Is its ->CLOSE held until that is known? Then it is not to be taken now. */
+bool doubt_holds(struct pipeline *p, struct conn *c, const struct event *closed);
+/* No RST of ours has followed; one has. Both take the ->CLOSE that was held; the first ends c. */
+void doubt_received(struct pipeline *p, struct conn *c);
+void doubt_answered(struct pipeline *p, struct conn *c);
 
 /* --- gone.c --- */
 /* The kernel has it no more: ends it, how and when unseen. */
 void gone_unseen(struct pipeline *p, struct conn *c);
+/* The same of one that nobody could be asked for: no event is missing, and none is counted. */
+void gone_unasked(struct pipeline *p, struct conn *c);
 /* A sure answer about a connection whose end an event would have told. */
 void gone_lookup(struct pipeline *p, const struct event *e);
 
@@ -170,7 +192,11 @@ void minisock_reaped(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum ti
 void minisock_enter(struct pipeline *p, const struct event *e);
 void minisock_leave(struct pipeline *p, const struct event *e);
 void minisock_segment(struct pipeline *p, const struct event *e);
-void minisock_lookup(struct pipeline *p, const struct event *e);
+/* Is it an orphan's FIN_WAIT_2, in a minisock? */
+bool minisock_has(const struct conn *c);
+/* Its peer's FIN; its end without one. */
+void minisock_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns, uint8_t evidence);
+void minisock_gone(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge);
 void minisock_count_unwatched(struct pipeline *p, uint32_t netns, uint64_t expires_ns);
 /* The kernel has no more than so many minisocks in our namespace. */
 void minisock_at_most(struct pipeline *p, uint64_t most);
@@ -179,6 +205,8 @@ void minisock_expire_unwatched(struct pipeline *p, uint64_t now_ns);
 /* --- segments.c --- */
 void segments_retransmit(struct pipeline *p, const struct event *e);
 void segments_rst_sent(struct pipeline *p, const struct event *e);
+/* A RST from the peer reached its socket. */
+void segments_rst_came(struct pipeline *p, struct conn *c, uint64_t ts_ns);
 void segments_rst_received(struct pipeline *p, const struct event *e);
 void segments_rst_segment(struct pipeline *p, const struct event *e);
 void segments_drop(struct pipeline *p, const struct event *e);

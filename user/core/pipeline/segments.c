@@ -176,6 +176,8 @@ void segments_rst_sent(struct pipeline *p, const struct event *e)
 		report_reset(p, &other, e, false);
 		return;
 	}
+	if (conn_end(c)->rst_doubt)
+		doubt_answered(p, c);
 	end = conntab_end(p->conns, c);
 	if (traced_twice(c, e)) {
 		if (!end->rst_reason)
@@ -194,6 +196,15 @@ void segments_rst_sent(struct pipeline *p, const struct event *e)
 		minisock_reset_sent(p, c, e);
 }
 
+void segments_rst_came(struct pipeline *p, struct conn *c, uint64_t ts_ns)
+{
+	const struct event rst = {.ts_ns = ts_ns, .kind = EV_RST_RECEIVED};
+
+	c->seen |= SEEN_RST_RECEIVED;
+	timeline_step(p, c, STEP_RST_RECEIVED, ts_ns, TRIG_PACKET, 0, 0);
+	report_reset(p, c, &rst, true);
+}
+
 void segments_rst_received(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = identity_conn(p, e);
@@ -201,11 +212,12 @@ void segments_rst_received(struct pipeline *p, const struct event *e)
 	if (!c)
 		return;
 	identity_tuple(p, c, e);
-	c->seen |= SEEN_RST_RECEIVED;
 	conntab_end(p->conns, c)->rst_ns = e->ts_ns;
 	identity_told(p, c, e->ts_ns);
-	timeline_step(p, c, STEP_RST_RECEIVED, e->ts_ns, TRIG_PACKET, 0, 0);
-	report_reset(p, c, e, true);
+	if (doubt_begins(c, e))
+		conntab_end(p->conns, c)->rst_doubt = 1;
+	else
+		segments_rst_came(p, c, e->ts_ns);
 }
 
 /* Comes before EV_RST_RECEIVED: a RST without ACK answers a segment that no socket wanted. */

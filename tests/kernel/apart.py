@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The other end is out of sight, as a remote host's is: base mode has this end's events and lookups.
+
+    apart.py [--tcptrail PATH]
+
+Two network namespaces of its own, a veth pair between them; the client's is the one that is looked
+at, the server's is the remote host. Three tracers see the client's ends: one within its namespace,
+one outside (the host's agent that watches containers: it was in there before it gave its privileges
+away), and one outside that keeps a record until its TIME_WAIT is over, and is stopped before. The
+server says what it does when, on a port for each case. sock_diag finds a socket that is bound to an
+interface by that only: IPv6's link-local addresses (connect() binds those) and SO_BINDTODEVICE are
+among the cases, and one bound socket is closed by `stuck --kill`. A line a check, and a last line:
+N passed, N failed, N skipped.
+"""
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from ledger import Tracer  # it makes the tests' own folder known
+from tally import Tally
+
+FIRST = 24820   # the ports, in CASES' order, then that of the held one
+HERE, THERE = "10.83.0.1", "10.83.0.2"
+OURS, THEIRS = "ttapart0", "ttapart1"
+FIN_TIMEOUT_S = 2
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+def link_local(name):
+    """Once duplicate detection is over: the address without its length, or None."""
+    for _ in range(100):
+        shown = json.loads(subprocess.run(["ip", "-j", "-6", "addr", "show", "dev", name],
+                                          capture_output=True, check=True).stdout or "[]")
+        for a in (a for link in shown for a in link.get("addr_info", [])):
+            if a["scope"] == "link" and not a.get("tentative"):
+                return a["local"]
+        time.sleep(0.1)
+    return None
+
+
+# ---- the remote host ------------------------------------------------------------------------------
+
+def close_late(end):
+    end.recv(1)
+    time.sleep(1)
+
+
+def send_late(end):
+    end.recv(1)
+    time.sleep(0.4)
+    end.sendall(b"late")
+    time.sleep(0.2)
+
+
+def reset_late(end):
+    """With what came unread."""
+    time.sleep(0.7)
+
+
+def stay(end):
+    end.recv(1)
+    sys.stdin.read()
+
+
+def serve():
+    sys.stdin.readline()   # the interface is there
+    ip("addr", "add", f"{THERE}/24", "dev", THEIRS)
+    ip("link", "set", THEIRS, "up")
+    print(link_local(THEIRS), flush=True)
+
+    def each(listener, does):
+        end = listener.accept()[0]
+        does(end)
+        end.close()
+    does = [case[2] for case in CASES] + [stay]
+    threads = [threading.Thread(target=each, daemon=True, args=(
+        socket.create_server(("::", FIRST + i), family=socket.AF_INET6, dualstack_ipv6=True), d))
+        for i, d in enumerate(does)]
+    for t in threads:
+        t.start()
+    print("listens", flush=True)
+    sys.stdin.read()
+
+
+# ---- this end -------------------------------------------------------------------------------------
+
+def connect(address, port, device=None):
+    client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    if device:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+    scope = (0, socket.if_nametoindex(OURS)) if ":" in address else ()
+    client.connect((address, port, *scope))
+    client.sendall(b"x")
+    return client
+
+
+def closes(client):
+    client.close()
+
+
+def shuts_both(client):
+    time.sleep(0.2)
+    client.shutdown(socket.SHUT_RDWR)
+
+
+def fins(*evidence):
+    return ["SF", "fin", "normal", "local", "running", True, list(evidence)]
+
+
+# name, which socket, what the remote host does, what this end does, what its record says
+CASES = [
+    ("link-local", "v6", close_late, closes, fins("lookup")),
+    ("SO_BINDTODEVICE", "bound", close_late, closes, fins("lookup")),
+    ("unbound", "v4", close_late, closes, fins("lookup")),
+    ("data after both directions were shut: this end resets", "v4", send_late, shuts_both,
+     ["RSTO", "reset", "reset_sent", "local", "none", False, []]),
+    ("a RST into an orphan's FIN_WAIT_2", "v4", reset_late, closes,
+     ["RSTR", "reset", "reset_received", "local", "none", False, ["lookup", "estimate"]]),
+    ("an orphan's FIN_WAIT_2 runs out", "v4", stay, closes,
+     ["S2", "fin_wait_2_timeout", "orphaned", "local", "none", False, ["lookup"]]),
+]
+
+
+def told_of(record):
+    tcp = record["tcp"]
+    down = tcp["teardown"]
+    return [tcp["conn_state"], tcp["end_reason"], down["kind"], down["initiator"],
+            down["time_wait"], "server_fin_seq" in down, tcp["evidence"]]
+
+
+def fin_wait_2(port):
+    return subprocess.run(["ss", "-tanH", "state", "fin-wait-2", f"dport = :{port}"],
+                          capture_output=True, text=True, check=True).stdout.count("\n")
+
+
+def judge(check, who, tracer, ports):
+    status, records, said = tracer.finish()
+    check(f"{who}: ends with 0", status == 0, said)
+    ends = {r["network"]["local"]["port"]: r for r in records
+            if r["event"]["name"] == "tcp.connection"}
+    for (name, _, _, _, want), port in zip(CASES, ports):
+        got = told_of(ends[port]) if port in ends else "no record"
+        check(f"{who}: {name}", got == want, f"{got}, expected {want}")
+    open_ended = [r for r in ends.values() if "end" not in r["event"]]
+    check(f"{who}: each end has its time", not open_ended, json.dumps(open_ended[:1]))
+
+
+def is_killed(args, check, port):
+    client = connect(THERE, port, OURS)
+    client.shutdown(socket.SHUT_WR)
+    time.sleep(0.3)
+    check("held: in FIN-WAIT-2", fin_wait_2(port) == 1)
+    done = subprocess.run([args.tcptrail, "stuck", "--kill", "--yes", "--min-age", "0", "--mode",
+                           "base", f"dport = :{port}"], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, check=False)
+    check("held: stuck --kill closes it", fin_wait_2(port) == 0, done.stdout + done.stderr)
+    client.close()
+
+
+def play(check, theirs):
+    """Local ports, in the cases' order."""
+    ports, open_ones = [], []
+    for i, (name, kind, does, acts, _) in enumerate(CASES):
+        client = connect(theirs if kind == "v6" else THERE, FIRST + i,
+                         OURS if kind == "bound" else None)
+        ports.append(client.getsockname()[1])
+        acts(client)
+        open_ones.append(client)
+        if does is close_late:
+            time.sleep(0.4)
+            check(f"{name}: ss has an orphan in FIN-WAIT-2", fin_wait_2(FIRST + i) == 1)
+    time.sleep(FIN_TIMEOUT_S + 1.5)
+    for client in open_ones:
+        client.close()
+    return ports
+
+
+def look(args, check, theirs):
+    words = ["-o", "json", "--mode", "base", "-D", f"{FIRST}-{FIRST + len(CASES) - 1}"]
+    inside = f"/proc/{os.getpid()}/ns/net"
+    outside = ["nsenter", "-t", str(os.getppid()), "-n", args.tcptrail]
+    tracers = {
+        "inside": Tracer(args.tcptrail, ["events", *words, "--netns", inside]),
+        "its ends": Tracer(args.tcptrail, ["conns", *words, "--netns", inside]),
+        "outside": Tracer(outside[0], [*outside[1:], "conns", *words, "--netns", inside]),
+        "until reaped": Tracer(outside[0], [*outside[1:], "conns", "--until", "reaped", *words,
+                                            "--netns", inside])}
+    for who, tracer in tracers.items():
+        check(f"{who}: traces", tracer.wait_ready(), tracer.said())
+    ports = play(check, theirs)
+    _, records, _ = tracers.pop("inside").finish()
+    resets = [(r["network"]["local"]["port"], r["tcp"]["reset"]["direction"]) for r in records
+              if r["event"]["name"] == "tcp.reset"]
+    check("events: the one RST that is seen was sent", resets == [(ports[3], "sent")], resets)
+    for who, tracer in tracers.items():
+        judge(check, who, tracer, ports)
+
+
+def inside(args, check):
+    peer = subprocess.Popen(["unshare", "-n", sys.executable, __file__, "--serve"],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for _ in range(100):   # until it is in a namespace of its own
+            if os.readlink(f"/proc/{peer.pid}/ns/net") != os.readlink("/proc/self/ns/net"):
+                break
+            time.sleep(0.05)
+        with open("/proc/sys/net/ipv4/tcp_fin_timeout", "w", encoding="ascii") as f:
+            f.write(str(FIN_TIMEOUT_S))
+        ip("link", "set", "lo", "up")
+        ip("link", "add", OURS, "type", "veth", "peer", "name", THEIRS, "netns", str(peer.pid))
+        ip("addr", "add", f"{HERE}/24", "dev", OURS)
+        ip("link", "set", OURS, "up")
+        peer.stdin.write("go\n")
+        peer.stdin.flush()
+        theirs = peer.stdout.readline().strip()
+        check("the other end listens", theirs != "None" and link_local(OURS) and
+              peer.stdout.readline().strip() == "listens", theirs)
+        look(args, check, theirs)
+        is_killed(args, check, FIRST + len(CASES))
+    finally:
+        peer.stdin.close()
+        try:
+            peer.wait(5)
+        except subprocess.TimeoutExpired:
+            peer.send_signal(signal.SIGKILL)
+            peer.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--tcptrail", default="build/tcptrail")
+    args = parser.parse_args()
+    if os.geteuid():
+        print("skip - apart: needs root\n0 passed, 0 failed, 1 skipped")
+        return 0
+    if args.serve:
+        serve()
+        return 0
+    if not args.inside:
+        return subprocess.run(["unshare", "-n", sys.executable, __file__, "--inside", "--tcptrail",
+                               os.path.abspath(args.tcptrail)], check=False).returncode
+    tally = Tally()
+    inside(args, tally.check)
+    return tally.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
