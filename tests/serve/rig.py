@@ -95,6 +95,14 @@ class Server:
         self.close()
 
 
+def refused(tcptrail, *args):
+    """The line with which it ends at once."""
+    r = subprocess.run([tcptrail, "serve", *args], capture_output=True, text=True, timeout=DEADLINE_S)
+    lines = r.stderr.strip().splitlines()
+    assert r.returncode == 2 and len(lines) == 1, (args, r.returncode, r.stderr)
+    return lines[0]
+
+
 def parse_metrics(text):
     """{(name, ((label, value), ...)): number}"""
     out = {}

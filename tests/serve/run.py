@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 
-from rig import (DEADLINE_S, Namespace, Pairs, Server, Skip, cookies, total, wait_for)
+from rig import (DEADLINE_S, Namespace, Pairs, Server, Skip, cookies, refused, total, wait_for)
 from tally import run_tests  # rig knows where
 
 TESTS = []
@@ -29,13 +29,6 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def test(fn):
     TESTS.append(fn)
     return fn
-
-
-def refused(tcptrail, *args):
-    r = subprocess.run([tcptrail, "serve", *args], capture_output=True, text=True, timeout=DEADLINE_S)
-    lines = r.stderr.strip().splitlines()
-    assert r.returncode == 2 and len(lines) == 1, (args, r.returncode, r.stderr)
-    return lines[0]
 
 
 @test
@@ -316,7 +309,8 @@ def main():
     args = ap.parse_args()
     import monitoring
     import page
-    return run_tests(TESTS + monitoring.TESTS + page.TESTS, args.names, args.tcptrail)
+    import protocol
+    return run_tests(TESTS + protocol.TESTS + monitoring.TESTS + page.TESTS, args.names, args.tcptrail)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@
  * browser that came under a name that is not ours (DNS rebinding).
  */
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,32 +329,36 @@ int http_start(struct server *v, char *msg, size_t len)
 {
 	const struct serve_config *cfg = v->cfg;
 	bool tls = cfg->cert.len > 0;
-	char host[NI_MAXHOST], port[NI_MAXSERV];
 	struct MHD_OptionItem secure[] = {
 		{MHD_OPTION_HTTPS_MEM_CERT, 0, cfg->cert.data},
 		{MHD_OPTION_HTTPS_MEM_KEY, 0, cfg->key.data},
 		{MHD_OPTION_END, 0, NULL},
 	};
 	struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+	int fd = serve_listen(cfg, msg, len);
 
+	if (fd < 0)
+		return fd;
 	v->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-			(tls ? MHD_USE_TLS : 0u) |
-			(cfg->addr.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0u),
+			(tls ? MHD_USE_TLS : 0u),
 		0, NULL, NULL, on_request, v, MHD_OPTION_EXTERNAL_LOGGER, no_log, NULL,
-		MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)&cfg->addr,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)HTTP_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)32768, MHD_OPTION_NOTIFY_COMPLETED, on_complete, v,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, v, MHD_OPTION_LISTENING_ADDRESS_REUSE,
-		1u, MHD_OPTION_ARRAY, tls ? secure : plain, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, v, MHD_OPTION_ARRAY,
+		tls ? secure : plain, MHD_OPTION_END);
 	if (!v->daemon) {
-		int err = errno;
-
-		getnameinfo((const struct sockaddr *)&cfg->addr, cfg->addr_len, host, sizeof(host),
-			    port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
-		snprintf(msg, len, "--listen: %s port %s: %s", host, port,
-			 err ? strerror(err) : "the server does not start (certificate and key?)");
+		/* It does not say why, nor does errno. Whether the socket is closed by now depends on
+		 * how far it came; the process ends. */
+		if (tls)
+			snprintf(msg, len,
+				 "--tls-cert, --tls-key: '%s', '%s': expected a certificate and "
+				 "its own private key, in PEM and without a password",
+				 cfg->cert_path, cfg->key_path);
+		else
+			snprintf(msg, len, "serve: the HTTP server does not start");
 		return -EINVAL;
 	}
 	v->epoll_fd = MHD_get_daemon_info(v->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;

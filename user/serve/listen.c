@@ -3,7 +3,7 @@
  * Where to listen and who may ask: --listen, --auth, --tls-cert, --tls-key.
  *
  * Always: an address that others can reach is taken only together with a secret and a
- * certificate. Secrets come from files, as a command line is everybody's to read.
+ * certificate; a port has one listener, so that no scrape meets another tracer. Secrets come from files, as a command line is everybody's to read.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../options.h"
 #include "serve.h"
@@ -149,6 +150,8 @@ static int read_tls(struct serve_config *c, const struct serve_options *o, char 
 		snprintf(msg, len, "--tls-cert, --tls-key: expected both");
 		return -EINVAL;
 	}
+	c->cert_path = o->tls_cert;
+	c->key_path = o->tls_key;
 	err = read_file("--tls-cert", o->tls_cert, &c->cert, msg, len);
 	if (!err)
 		err = read_file("--tls-key", o->tls_key, &c->key, msg, len);
@@ -178,6 +181,29 @@ int serve_configure(struct serve_config *c, const struct options *o, char *msg, 
 	if (err)
 		serve_config_free(c);
 	return err;
+}
+
+/* SO_REUSEADDR takes a port that only waits in TIME_WAIT and none that somebody listens on;
+ * SO_REUSEPORT, which the HTTP library knows as "reuse", would share it. */
+int serve_listen(const struct serve_config *c, char *msg, size_t len)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&c->addr;
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1;
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+	int err;
+
+	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) &&
+	    (addr->sa_family != AF_INET6 ||
+	     !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes))) &&
+	    !bind(fd, addr, c->addr_len) && !listen(fd, SOMAXCONN))
+		return fd;
+	err = errno;
+	getnameinfo(addr, c->addr_len, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(msg, len, "--listen: %s port %s: %s", host, port, strerror(err));
+	if (fd >= 0)
+		close(fd);
+	return -EINVAL;
 }
 
 void serve_config_free(struct serve_config *c)

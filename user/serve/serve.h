@@ -27,11 +27,14 @@ struct serve_config {
 	char secret
 		[SECRET_LEN]; /* "user:password" for Basic, else a bearer token; "" nobody is asked */
 	struct buf cert, key; /* PEM, ends with NUL; empty: no TLS */
+	const char *cert_path, *key_path;
 	const char *textfile; /* NULL: none */
 };
 
 /* 0, or -EINVAL with one line in msg: what was wrong and what was expected. */
 int serve_configure(struct serve_config *c, const struct options *o, char *msg, size_t len);
+/* The socket that listens, not blocking; or -EINVAL with one line in msg. */
+int serve_listen(const struct serve_config *c, char *msg, size_t len);
 void serve_config_free(struct serve_config *c);
 
 /* The view. It reads the configuration from a place of its own: set before session_run(). */
