@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tcptrail serve` as a neighbour on the network: its port, its certificate, each request byte for
 byte, clients that go without a word."""
+import os
+import shutil
 import socket
 import subprocess
+import tempfile
 
-from rig import DEADLINE_S, Server, refused
+from rig import DEADLINE_S, Server, Skip, refused
 
 
 def port_has_one_listener(t):
@@ -27,4 +30,22 @@ def port_has_one_listener(t):
             socket.create_connection((host, port), timeout=DEADLINE_S).close()
 
 
-TESTS = [port_has_one_listener]
+def certificates_are_named(t):
+    """which of certificate and key is wrong"""
+    if not shutil.which("openssl"):
+        raise Skip("openssl is not installed")
+    with tempfile.TemporaryDirectory() as d:
+        cert, key, other = (os.path.join(d, n) for n in ("cert.pem", "key.pem", "other.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
+                        "/CN=localhost", "-keyout", key, "-out", cert], check=True, capture_output=True)
+        subprocess.run(["openssl", "genrsa", "-out", other], check=True, capture_output=True)
+        for c, k, option, named in (
+                (__file__, key, "--tls-cert:", __file__), (key, key, "--tls-cert:", key),
+                (cert, __file__, "--tls-key:", __file__), (cert, cert, "--tls-key:", cert),
+                (cert, other, "--tls-cert, --tls-key:", other)):
+            said = refused(t, "--listen", "29562", "--tls-cert", c, "--tls-key", k)
+            assert option in said and f"'{named}'" in said, (said, option, named)
+            assert "ioctl" not in said, said
+
+
+TESTS = [port_has_one_listener, certificates_are_named]

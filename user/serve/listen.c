@@ -134,6 +134,16 @@ out:
 	return err;
 }
 
+/* Is a block of this kind in it? The library that reads them says of no mistake whose it is. */
+static int check_pem(const char *option, const char *path, const struct buf *pem,
+		     const char *kind, const char *expected, char *msg, size_t len)
+{
+	if (strstr(pem->data, "-----BEGIN ") && strstr(pem->data, kind))
+		return 0;
+	snprintf(msg, len, "%s: '%s': expected %s in PEM", option, path, expected);
+	return -EINVAL;
+}
+
 static int read_tls(struct serve_config *c, const struct serve_options *o, char *msg, size_t len)
 {
 	int err;
@@ -154,7 +164,13 @@ static int read_tls(struct serve_config *c, const struct serve_options *o, char 
 	c->key_path = o->tls_key;
 	err = read_file("--tls-cert", o->tls_cert, &c->cert, msg, len);
 	if (!err)
+		err = check_pem("--tls-cert", o->tls_cert, &c->cert, "CERTIFICATE-----",
+				"a certificate", msg, len);
+	if (!err)
 		err = read_file("--tls-key", o->tls_key, &c->key, msg, len);
+	if (!err)
+		err = check_pem("--tls-key", o->tls_key, &c->key, "PRIVATE KEY-----",
+				"a private key", msg, len);
 	return err;
 }
 
