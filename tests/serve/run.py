@@ -104,6 +104,14 @@ def connections_equal_ss(t):
                      total(m, "tcptrail_connections", state="established") == len(want) and m)
         assert total(m, "tcptrail_connections", state="close_wait") == 4
         assert total(m, "tcptrail_connections", state="listen") == 2
+        for a, b in new.ends[4:]:
+            a.close()
+            b.close()
+        waiting = len(ns.ss("state", "time-wait"))
+        assert waiting == 9
+        m = wait_for("TIME_WAIT", lambda: (m := s.metrics()) and
+                     total(m, "tcptrail_connections", state="time_wait") == waiting and m)
+        assert s.json("/api/v1/states")["states"]["time_wait"] == waiting
         assert total(m, "tcptrail_connections", state="established", role="unknown") in (0, 40, 20)
         assert total(m, "tcptrail_connections_opened_total", role="client") == 13
         assert total(m, "tcptrail_handshake_duration_seconds_count", role="client") == 13

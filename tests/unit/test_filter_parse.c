@@ -328,6 +328,37 @@ static void test_kernel_drops(void **state)
 	}
 }
 
+/* Of a minisock: does the kernel let through what the filter wants, and nothing else? */
+static void test_kernel_decides(void **state)
+{
+	static const struct {
+		const char *filter;
+		bool decides;
+	} cases[] = {
+		{ "netns = 5", true },
+		{ "netns = 5 dport = 443 sport >= 1024", true },
+		{ "( sport = 443 or dport = 443 )", true },
+		{ "dport = 443 dport != 80", false },
+		{ "dport = 443 dport = 444", false }, /* the second is user space's */
+		{ "pid = 7", false },                 /* a minisock has no owner */
+		{ "netns = 5 pid = 7", false },
+		{ "cgroup = /system.slice", false },
+		{ "comm = sshd", false },
+		{ "netns = 5 state time-wait", false },
+		{ "dport = 443 or netns = 5", false },
+		{ "not dport = 443", false },
+	};
+
+	assert_true(filter_kernel_decides(NULL));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct filter *f = parse(cases[i].filter);
+
+		if (filter_kernel_decides(f) != cases[i].decides)
+			fail_msg("%s", cases[i].filter);
+		filter_free(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_kernel_twice_the_same_side),
 		cmocka_unit_test(test_kernel_cgroup),
 		cmocka_unit_test(test_kernel_drops),
+		cmocka_unit_test(test_kernel_decides),
 	};
 
 	return cmocka_run_group_tests_name("filter_parse", tests, NULL, NULL);

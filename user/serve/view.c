@@ -59,10 +59,12 @@ static const char *workload_name(void *arg, const struct cgroup *g)
 void server_refresh(struct server *v)
 {
 	uint64_t now = server_now();
+	const struct source *src = v->s->source;
 	uint64_t slow = conntab_count(pipeline_conns(v->s->p)) > LARGE ? 5 : 1;
 	struct metrics_look look = {
 		.p = v->s->p,
 		.filter = v->s->o->filter,
+		.unfiltered = src && src->replay && !src->replay->filtered,
 		.stuck = &v->stuck.report,
 		.workload = workload_name,
 		.arg = v,

@@ -90,6 +90,9 @@ struct kernel_filter {
 	const char *cgroup_path;    /* the source resolves it to an id */
 };
 void filter_kernel_part(const struct filter *f, struct kernel_filter *out);
+/* Does that part alone decide of a TIME_WAIT minisock, which has addresses and a namespace and
+ * nobody who owned it? f NULL: it does. */
+bool filter_kernel_decides(const struct filter *f);
 /* The kernel lets a connect() through whose local port is not chosen yet. Once it is: will it
  * send no more of this connection? Then there is nothing to keep. */
 bool filter_kernel_drops(const struct kernel_filter *k, const struct conn *c);

@@ -35,55 +35,64 @@ static bool kernel_ports(const struct filter *f, struct port_set *set, unsigned 
 	return set->n == other.n && !memcmp(set->r, other.r, set->n * sizeof(set->r[0]));
 }
 
-/* A second set for the same side is left to user space: letting more through is right. */
 #define PUT_PORTS(out, field, count, set)                                     \
 	do {                                                                  \
-		for (unsigned i = 0; !(out)->count && i < (set)->n; i++) {    \
+		for (unsigned i = 0; i < (set)->n; i++) {                     \
 			(out)->field[i].lo = (set)->r[i].lo;                  \
 			(out)->field[i].hi = (set)->r[i].hi;                  \
 		}                                                             \
-		if (!(out)->count)                                            \
-			(out)->count = (uint8_t)(set)->n;                     \
+		(out)->count = (uint8_t)(set)->n;                             \
 	} while (0)
 
-static void kernel_put_ports(struct kernel_filter *out, const struct port_set *set, unsigned side)
+/* A second set for the same side is left to user space: letting more through is right. */
+static bool kernel_put_ports(struct kernel_filter *out, const struct port_set *set, unsigned side)
 {
-	if (!set->n || set->n > KFILTER_PORTS)
-		return;
+	const uint8_t *n = side == SIDE_LOCAL  ? &out->nlocal
+			   : side == SIDE_PEER ? &out->npeer
+					       : &out->neither;
+
+	if (!set->n || set->n > KFILTER_PORTS || *n)
+		return false;
 	if (side == SIDE_LOCAL)
 		PUT_PORTS(out, local, nlocal, set);
 	else if (side == SIDE_PEER)
 		PUT_PORTS(out, peer, npeer, set);
 	else
 		PUT_PORTS(out, either, neither, set);
+	return true;
 }
 
-static void kernel_put_number(struct kernel_filter *out, const struct filter *f)
+static bool kernel_put_number(struct kernel_filter *out, const struct filter *f)
 {
 	if (f->op != CMP_EQ)
-		return;
-	if (f->kind == NODE_PID && !out->pid) {
+		return false;
+	if (f->kind == NODE_PID && !out->pid)
 		out->pid = (uint32_t)f->number;
-	} else if (f->kind == NODE_NETNS && !out->netns) {
+	else if (f->kind == NODE_NETNS && !out->netns)
 		out->netns = (uint32_t)f->number;
-	} else if (f->kind == NODE_FAMILY && !out->family) {
+	else if (f->kind == NODE_FAMILY && !out->family)
 		out->family = (uint8_t)f->number;
-	}
+	else
+		return false;
+	return true;
 }
 
-static void kernel_walk(const struct filter *f, struct kernel_filter *out)
+/* Is every term of it handed down? */
+static bool kernel_walk(const struct filter *f, struct kernel_filter *out)
 {
 	struct port_set set;
+	bool all = true;
 	unsigned side;
 
 	for (; f->kind == NODE_AND; f = f->a)
-		kernel_walk(f->b, out);
+		all &= kernel_walk(f->b, out);
 	if (f->kind == NODE_CGROUP && f->op == CMP_EQ && !out->cgroup_path)
 		out->cgroup_path = f->text;
 	else if (kernel_ports(f, &set, &side))
-		kernel_put_ports(out, &set, side);
+		all &= kernel_put_ports(out, &set, side);
 	else
-		kernel_put_number(out, f);
+		all &= kernel_put_number(out, f);
+	return all;
 }
 
 void filter_kernel_part(const struct filter *f, struct kernel_filter *out)
@@ -91,6 +100,13 @@ void filter_kernel_part(const struct filter *f, struct kernel_filter *out)
 	memset(out, 0, sizeof(*out));
 	if (f)
 		kernel_walk(f, out);
+}
+
+bool filter_kernel_decides(const struct filter *f)
+{
+	struct kernel_filter k = {0};
+
+	return !f || (kernel_walk(f, &k) && !k.pid && !k.cgroup_path);
 }
 
 #define IN_PORTS(ranges, n, port)                                                       \

@@ -168,14 +168,18 @@ static bool wanted(const struct metrics_look *look, const struct conn *c)
 	return !look->filter || filter_match(look->filter, &s) == FILTER_YES;
 }
 
-/* TIME_WAIT minisocks that no record waits for are counted by the pipeline alone. */
+/* TIME_WAIT minisocks that no record waits for are counted by the pipeline alone, which has what
+ * the kernel's part of the filter let through. Where that is not the whole filter, how many the
+ * filter would want is told by nobody. */
 static void add_unfollowed(struct metrics *m, const struct metrics_look *look)
 {
 	uint64_t all = pipeline_stats(look->p)->now_in_state[ST_TIME_WAIT], followed = 0;
 
+	m->time_wait_unknown =
+		look->filter && (look->unfiltered || !filter_kernel_decides(look->filter));
 	for (unsigned r = 0; r < ROLE_COUNT; r++)
 		followed += m->connections[ST_TIME_WAIT][r];
-	if (all > followed && !look->filter)
+	if (all > followed && !m->time_wait_unknown)
 		m->connections[ST_TIME_WAIT][ROLE_UNKNOWN] += all - followed;
 }
 
