@@ -6,8 +6,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 
-from rig import DEADLINE_S, Server, Skip, refused
+from rig import DEADLINE_S, Server, Skip, refused, wait_for
 
 
 def port_has_one_listener(t):
@@ -48,4 +49,37 @@ def certificates_are_named(t):
             assert "ioctl" not in said, said
 
 
-TESTS = [port_has_one_listener, certificates_are_named]
+def opened(port, path):
+    """A client of a stream whose answer has begun; its socket and the status line."""
+    c = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+    c.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    data = b""
+    while b"retry:" not in data and b'"error"' not in data:
+        piece = c.recv(4096)
+        assert piece, data
+        data += piece
+    return c, data.split(b"\r\n")[0].decode()
+
+
+def hangups_give_their_places_back(t):
+    """/events: all places taken and left, ten times in the time that a dead client once kept one;
+    who only sends no more is still told"""
+    quiet = "/events?filter=dport+=+:1"     # nothing is ever sent that a dead client would answer
+    with Server(t, 29563) as s:
+        half, status = opened(29563, quiet)
+        half.shutdown(socket.SHUT_WR)
+        end = time.monotonic() + DEADLINE_S
+        for _ in range(10):
+            clients = [opened(29563, quiet) for _ in range(31)]
+            assert {x[1] for x in clients} == {"HTTP/1.1 200 OK"}, clients
+            assert s.json("/healthz")["event_clients"] == 32
+            for c, _ in clients:
+                c.close()
+            wait_for("places", lambda: s.json("/healthz")["event_clients"] == 1)
+        assert time.monotonic() < end, "each round took seconds"
+        for _ in range(2):      # asked at once, and again when nothing was sent for long
+            assert b":\n\n" in half.recv(4096)
+        half.close()
+
+
+TESTS = [port_has_one_listener, certificates_are_named, hangups_give_their_places_back]

@@ -4,9 +4,10 @@
  *
  * Always: a client's queue is EVENT_QUEUE at most; a record is in it whole, or counted,
  * and the client is told how many it missed. A connection without anything to send is
- * suspended, so that it costs nothing.
+ * suspended, so that it costs nothing; as the library then does not watch it, who hangs up is
+ * noticed here, or dead clients would keep the places of living ones.
  */
-#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,8 @@ static struct event_client *client_new(struct server *v)
 
 enum MHD_Result events_open(struct server *v, struct MHD_Connection *c, const char *rest)
 {
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct event_client *e = client_new(v);
 	struct MHD_Response *r;
 	enum MHD_Result result;
@@ -76,7 +79,11 @@ enum MHD_Result events_open(struct server *v, struct MHD_Connection *c, const ch
 				  "all places for /events are taken");
 	if (!http_filter(c, &f, &result))
 		return result;
-	*e = (struct event_client){.used = true, .c = c, .filter = f, .fed_ns = server_now()};
+	*e = (struct event_client){.used = true,
+				   .fd = info ? info->connect_fd : -1,
+				   .c = c,
+				   .filter = f,
+				   .fed_ns = server_now()};
 	buf_str(&e->ring, "retry: 2000\n\n");
 	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_queue, e, queue_closed);
 	if (!r) {
@@ -164,8 +171,46 @@ void events_feed(struct server *v, const struct conn *c, const struct verdict *v
 	}
 }
 
+/* A reset ends it. A FIN alone may come from one that only sends no more: where nobody reads, a
+ * reset answers the comment. */
+static void heed_hangup(struct event_client *e, short revents, uint64_t now_ns)
+{
+	if (revents & (POLLERR | POLLHUP | POLLNVAL))
+		e->gone = true;
+	else if (!(revents & POLLRDHUP) || e->asked || !has_room(e, 160))
+		return;
+	else
+		buf_str(&e->ring, ":\n\n");
+	e->asked = true;
+	wake(e, now_ns);
+}
+
+static void notice_hangups(struct server *v, uint64_t now_ns)
+{
+	struct pollfd fds[EVENT_CLIENTS];
+	struct event_client *at[EVENT_CLIENTS];
+	unsigned n = 0;
+
+	if (now_ns - v->hangups_ns < EVENT_LOOK_MS * 1000000ull)
+		return;
+	v->hangups_ns = now_ns;
+	for (unsigned i = 0; i < EVENT_CLIENTS; i++) {
+		struct event_client *e = &v->clients[i];
+
+		if (!e->used || e->gone || e->fd < 0)
+			continue;
+		at[n] = e;
+		fds[n++] = (struct pollfd){.fd = e->fd, .events = POLLRDHUP};
+	}
+	if (!n || poll(fds, n, 0) <= 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		heed_hangup(at[i], fds[i].revents, now_ns);
+}
+
 void events_turn(struct server *v, uint64_t now_ns)
 {
+	notice_hangups(v, now_ns);
 	for (unsigned i = 0; i < EVENT_CLIENTS; i++) {
 		struct event_client *e = &v->clients[i];
 

@@ -33,7 +33,8 @@ enum {
 	PAGE_LIMIT_MAX = 1000,
 	EVENT_CLIENTS = 32,
 	EVENT_QUEUE = 256 << 10,
-	EVENT_IDLE_MS = 10000, /* then a comment, so that a dead client is noticed */
+	EVENT_IDLE_MS = 10000, /* then a comment, so that a client cut off without a word is noticed */
+	EVENT_LOOK_MS = 100,   /* who hung up */
 	ENDED_KEPT = 1024,
 	HISTORY = 60,
 	HISTORY_STEP_S = 5,
@@ -64,6 +65,8 @@ struct http_conn {
 
 struct event_client {
 	bool used, suspended, gone;
+	bool asked; /* it will send no more: a comment asks whether it still reads */
+	int fd;
 	struct MHD_Connection *c;
 	struct filter *filter;
 	struct buf ring; /* [head, len): what waits */
@@ -80,6 +83,7 @@ struct server {
 	struct http_conn conns[HTTP_CONNECTIONS];
 	struct event_client clients[EVENT_CLIENTS];
 	uint64_t events_lost; /* over all clients */
+	uint64_t hangups_ns;  /* when they were last looked at */
 	uint64_t requests;
 
 	struct metrics metrics;
