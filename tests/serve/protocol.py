@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tcptrail serve` as a neighbour on the network: its port, its certificate, each request byte for
 byte, clients that go without a word."""
+import json
 import os
 import shutil
 import socket
@@ -82,4 +83,45 @@ def hangups_give_their_places_back(t):
         half.close()
 
 
-TESTS = [port_has_one_listener, certificates_are_named, hangups_give_their_places_back]
+def exchange(port, head):
+    """Those bytes and the end of the request; all that is answered until the connection closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as c:
+        c.sendall(head.encode() + b"Connection: close\r\n\r\n")
+        data = b""
+        while piece := c.recv(65536):
+            data += piece
+    top, _, body = data.partition(b"\r\n\r\n")
+    return int(top.split()[1]), top.decode().lower(), body
+
+
+def requests_byte_for_byte(t):
+    """HEAD has no body; absolute targets, Host and NUL as RFC 9112 has them"""
+    host, evil = "Host: localhost\r\n", "Host: rebound.example\r\n"
+    with Server(t, 29564) as s:
+        for path in ("/", "/metrics", "/healthz", "/api/v1/states", "/events", "/nothing"):
+            status, top, body = exchange(29564, f"HEAD {path} HTTP/1.1\r\n{host}")
+            assert status == (404 if path == "/nothing" else 200) and not body, (path, status, body)
+            assert "content-type: " in top, top
+        assert s.json("/healthz")["event_clients"] == 0
+        for line, headers, want in (
+                ("GET http://127.0.0.1:29564/healthz HTTP/1.1", host, 200),
+                ("GET HTTP://LocalHost/healthz?x=1 HTTP/1.1", evil, 200),
+                ("GET http://[::1]:29564/healthz HTTP/1.1", host, 200),
+                ("GET http://localhost HTTP/1.1", host, 200),
+                ("GET http://rebound.example/healthz HTTP/1.1", host, 403),
+                ("GET http://localhost.rebound.example/healthz HTTP/1.1", host, 403),
+                ("GET http:///healthz HTTP/1.1", host, 403),
+                ("GET /healthz HTTP/1.1", evil, 403), ("GET /healthz HTTP/1.1", "", 400),
+                ("GET http://localhost/healthz HTTP/1.1", "", 400),
+                ("GET /healthz HTTP/1.1", host + host, 400),
+                ("GET /healthz HTTP/1.0", host + evil, 400), ("GET /healthz HTTP/1.0", "", 200),
+                ("GET /metrics%00abc HTTP/1.1", host, 400),
+                ("GET /api/v1/states?filter=%00 HTTP/1.1", host, 400),
+                ("GET /healthz%2500 HTTP/1.1", host, 404)):
+            status, _, body = exchange(29564, f"{line}\r\n{headers}")
+            assert status == want, (line, headers, status, body)
+            assert status == 200 or json.loads(body)["error"]["status"] == want, body
+
+
+TESTS = [port_has_one_listener, certificates_are_named, hangups_give_their_places_back,
+         requests_byte_for_byte]

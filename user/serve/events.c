@@ -48,6 +48,22 @@ static void queue_closed(void *cls)
 	client_free(cls);
 }
 
+static ssize_t read_nothing(void *cls, uint64_t pos, char *out, size_t max)
+{
+	return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static enum MHD_Result queue_stream(struct MHD_Connection *c, struct MHD_Response *r)
+{
+	enum MHD_Result result;
+
+	http_headers(r);
+	MHD_add_response_header(r, "Content-Type", "text/event-stream; charset=utf-8");
+	result = MHD_queue_response(c, MHD_HTTP_OK, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
 static void wake(struct event_client *e, uint64_t now_ns)
 {
 	e->fed_ns = now_ns;
@@ -55,6 +71,18 @@ static void wake(struct event_client *e, uint64_t now_ns)
 		return;
 	e->suspended = false;
 	MHD_resume_connection(e->c);
+}
+
+/* Without chunks: the library ends them in the body, and here there is none. */
+static enum MHD_Result answer_head(struct MHD_Connection *c)
+{
+	struct MHD_Response *r =
+		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL);
+
+	if (!r)
+		return MHD_NO;
+	MHD_set_response_options(r, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
+	return queue_stream(c, r);
 }
 
 static struct event_client *client_new(struct server *v)
@@ -79,6 +107,10 @@ enum MHD_Result events_open(struct server *v, struct MHD_Connection *c, const ch
 				  "all places for /events are taken");
 	if (!http_filter(c, &f, &result))
 		return result;
+	if (http_is_head(c)) {
+		filter_free(f);
+		return answer_head(c);
+	}
 	*e = (struct event_client){.used = true,
 				   .fd = info ? info->connect_fd : -1,
 				   .c = c,
@@ -90,11 +122,7 @@ enum MHD_Result events_open(struct server *v, struct MHD_Connection *c, const ch
 		client_free(e);
 		return MHD_NO;
 	}
-	http_headers(r);
-	MHD_add_response_header(r, "Content-Type", "text/event-stream; charset=utf-8");
-	result = MHD_queue_response(c, MHD_HTTP_OK, r);
-	MHD_destroy_response(r);
-	return result;
+	return queue_stream(c, r);
 }
 
 bool events_wanted(const struct server *v)

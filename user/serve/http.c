@@ -154,17 +154,15 @@ static bool allowed(const struct serve_config *cfg, struct MHD_Connection *c)
 }
 
 /* Without a secret only this host's own names will do. */
-static bool host_is_ours(const struct serve_config *cfg, struct MHD_Connection *c)
+static bool host_is_ours(const struct serve_config *cfg, const char *host)
 {
 	static const char *const ours[] = {"localhost", "127.0.0.1", "[::1]", "::1"};
-	const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host"), *end;
-	size_t n;
+	size_t n, bracket;
 
 	if (cfg->secret[0] || !host)
 		return true;
-	end = host[0] == '[' ? strchr(host, ']') : NULL;
-	end = end ? end + 1 : strchr(host, ':');
-	n = end ? (size_t)(end - host) : strlen(host);
+	bracket = host[0] == '[' ? strcspn(host, "]/") : 0;
+	n = bracket + strcspn(host + bracket, ":/");
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (strlen(ours[i]) == n && !strncasecmp(host, ours[i], n))
 			return true;
@@ -173,7 +171,7 @@ static bool host_is_ours(const struct serve_config *cfg, struct MHD_Connection *
 
 /* ---- a request --------------------------------------------------------------------------- */
 
-static struct http_conn *conn_of(struct server *v, struct MHD_Connection *c)
+static struct http_conn *conn_of(struct MHD_Connection *c)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -181,10 +179,70 @@ static struct http_conn *conn_of(struct server *v, struct MHD_Connection *c)
 	return info ? info->socket_context : NULL;
 }
 
-static enum MHD_Result answer(struct server *v, struct MHD_Connection *c, const char *url,
-			      const char *method)
+bool http_is_head(struct MHD_Connection *c)
 {
-	if (!host_is_ours(v->cfg, c))
+	const struct http_conn *h = conn_of(c);
+
+	return h && h->head;
+}
+
+/* As it came: what is handed on has its escapes resolved, and would end at a NUL. */
+static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
+{
+	struct http_conn *h = conn_of(c);
+
+	if (h)
+		h->has_nul = strstr(target, "%00") != NULL;
+	return NULL; /* on_request()'s *seen */
+}
+
+static enum MHD_Result count_host(void *cls, enum MHD_ValueKind kind, const char *key,
+				  const char *value)
+{
+	*(unsigned *)cls += !strcasecmp(key, "Host");
+	return MHD_YES;
+}
+
+/* NULL: none. RFC 9112, 3.2: HTTP/1.1 needs one Host, and nothing takes two. */
+static const char *mistake_in(struct MHD_Connection *c, const char *version)
+{
+	const struct http_conn *h = conn_of(c);
+	unsigned hosts = 0;
+
+	MHD_get_connection_values(c, MHD_HEADER_KIND, count_host, &hosts);
+	if (hosts > 1 || (!hosts && strcmp(version, "HTTP/1.1") >= 0))
+		return "Host: expected once";
+	if (h && h->has_nul)
+		return "%00: no path and no FILTER has a NUL in it";
+	return NULL;
+}
+
+/* RFC 9112, 3.2.2: where the target is a whole URL, its authority is what Host would be. */
+static const char *path_of(const char *target, const char **host)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		size_t n = strlen(schemes[i]);
+
+		if (strncasecmp(target, schemes[i], n))
+			continue;
+		*host = target + n;
+		target += n + strcspn(target + n, "/");
+		return *target ? target : "/";
+	}
+	return target;
+}
+
+static enum MHD_Result answer(struct server *v, struct MHD_Connection *c, const char *target,
+			      const char *method, const char *version)
+{
+	const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
+	const char *url = path_of(target, &host), *mistake = mistake_in(c, version);
+
+	if (mistake)
+		return http_error(c, MHD_HTTP_BAD_REQUEST, mistake);
+	if (!host_is_ours(v->cfg, host))
 		return http_error(c, MHD_HTTP_FORBIDDEN,
 				  "Host: expected localhost or a loopback address");
 	if (!allowed(v->cfg, c))
@@ -211,12 +269,12 @@ static bool says_too_large(struct MHD_Connection *c)
 }
 
 /* Called when the headers are there, for each piece of a body, and when all is there. */
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *target,
 				  const char *method, const char *version, const char *data,
 				  size_t *size, void **seen)
 {
 	struct server *v = cls;
-	struct http_conn *h = conn_of(v, c);
+	struct http_conn *h = conn_of(c);
 	uintptr_t body = (uintptr_t)*seen;
 
 	if (!body) {
@@ -237,15 +295,17 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		return body > HTTP_BODY_MAX ? MHD_NO : MHD_YES;
 	}
 	v->requests++;
-	if (h)
+	if (h) {
 		h->answering = true;
-	return answer(v, c, url, method);
+		h->head = !strcmp(method, "HEAD");
+	}
+	return answer(v, c, target, method, version);
 }
 
 static void on_complete(void *cls, struct MHD_Connection *c, void **seen,
 			enum MHD_RequestTerminationCode how)
 {
-	struct http_conn *h = conn_of(cls, c);
+	struct http_conn *h = conn_of(c);
 
 	if (!h)
 		return;
@@ -347,7 +407,8 @@ int http_start(struct server *v, char *msg, size_t len)
 		(unsigned)HTTP_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)32768, MHD_OPTION_NOTIFY_COMPLETED, on_complete, v,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, v, MHD_OPTION_ARRAY,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, v, MHD_OPTION_URI_LOG_CALLBACK,
+		on_target, v, MHD_OPTION_ARRAY,
 		tls ? secure : plain, MHD_OPTION_END);
 	if (!v->daemon) {
 		/* It does not say why, nor does errno. Whether the socket is closed by now depends on

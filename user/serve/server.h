@@ -61,6 +61,8 @@ struct http_conn {
 	uint64_t since_ns; /* accepted, or the last answer was complete */
 	bool idle;	   /* no request has begun since */
 	bool answering;	   /* /events, or an answer on its way: not under the deadline */
+	bool has_nul;	   /* the target of its request has a %00 */
+	bool head;	   /* its request is a HEAD */
 };
 
 struct event_client {
@@ -123,6 +125,9 @@ enum MHD_Result http_answer(struct MHD_Connection *c, unsigned status, const cha
 			    struct buf *b);
 /* The query's FILTER; *out NULL when there is none. false: an error was answered with *result. */
 bool http_filter(struct MHD_Connection *c, struct filter **out, enum MHD_Result *result);
+/* Does it ask for the head of an answer alone? The library leaves the body out; where an answer has
+ * no length it does not. */
+bool http_is_head(struct MHD_Connection *c);
 /* The marks of every answer: no sniffing, no framing, no caching. */
 void http_headers(struct MHD_Response *r);
 
