@@ -120,6 +120,13 @@ class Chromium:
         self.call("Input.dispatchKeyEvent", type="keyUp",
                   **{k: v for k, v in params.items() if k != "text"})
 
+    def click(self, at):
+        """The mouse, where the expression `at` says: [x, y]."""
+        x, y = self.js(at)
+        for what, buttons in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 0)):
+            self.call("Input.dispatchMouseEvent", type=what, x=x, y=y, buttons=buttons,
+                      button="none" if what == "mouseMoved" else "left", clickCount=1)
+
     def type(self, text):
         self.call("Input.insertText", text=text)
 

@@ -317,8 +317,10 @@ def main():
     args = ap.parse_args()
     import monitoring
     import page
+    import page_keys
     import protocol
-    return run_tests(TESTS + protocol.TESTS + monitoring.TESTS + page.TESTS, args.names, args.tcptrail)
+    return run_tests(TESTS + protocol.TESTS + monitoring.TESTS + page.TESTS + page_keys.TESTS,
+                     args.names, args.tcptrail)
 
 
 if __name__ == "__main__":

@@ -209,6 +209,16 @@ async function ask(text) {
 	}
 }
 
+// Esc goes back one step: from what was typed to what is shown, from that to all. The browser's own
+// Esc would empty the field and leave the rest as it is.
+function leaveSearch() {
+	const typed = $("filter").value.trim() !== searched;
+	$("filter").value = searched;
+	if (at_row) at_row.focus();
+	else $("filter").blur();
+	if (!typed && searched) ask("");
+}
+
 // ---- a ladder --------------------------------------------------------------------------------------
 
 let shown = "", drawn = "", shown_ladder = null;
@@ -338,9 +348,14 @@ function rowKey(e) {
 function listen() {
 	$("search").addEventListener("submit", (e) => { e.preventDefault(); ask($("filter").value); });
 	$("filter").addEventListener("keydown", (e) => {
-		if (e.key !== "ArrowDown" || !at_row) return;
+		if (e.isComposing) return;
+		if (e.key === "Escape") leaveSearch();
+		else if (e.key === "ArrowDown" && at_row) at_row.focus();
+		else return;
 		e.preventDefault();
-		at_row.focus();
+	});
+	$("filter").addEventListener("search", () => {     // the field's own button empties it
+		if (!$("filter").value && searched) ask("");
 	});
 	$("rows").addEventListener("keydown", rowKey);
 	$("rows").addEventListener("focusin", (e) => stopAt(e.target.closest("tr")));
