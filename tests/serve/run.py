@@ -158,6 +158,24 @@ def stuck_is_told(t):
             assert not s.json("/api/v1/stuck?filter=dport+=+:1")["findings"]
 
 
+@test
+def what_time_brings(t):
+    """a scraped server tells of a listener's overflows"""
+    with Namespace() as ns, Server(t, 29537, "--netns", str(ns.inode)) as s:
+        ns.enter()
+        try:
+            full = socket.create_server(("127.0.0.1", 0), backlog=0)
+            crowd = [socket.socket() for _ in range(8)]
+            for c in crowd:
+                c.setblocking(False)
+                c.connect_ex(full.getsockname())
+        finally:
+            ns.leave()
+        wait_for("overflows", lambda: total(s.metrics(), "tcptrail_listen_overflows_total") > 0)
+        for c in [full, *crowd]:
+            c.close()
+
+
 class Events:
     """A client of /events that reads when it is told to."""
 

@@ -92,7 +92,7 @@ struct server {
 	struct pods *pods; /* what the node calls its containers */
 	struct stuck_view stuck; /* of the whole table, for the gauges and /api/v1/stuck */
 	uint64_t looked_ns;	 /* when the gauges were made; 0 never */
-	uint64_t stuck_ns, snapshot_ns;
+	uint64_t stuck_ns, snapshot_ns, snapshot_took_ns;
 	uint64_t asked_ns, findings_ns; /* when a client last wanted metrics, findings */
 
 	struct ended *ended; /* ENDED_KEPT, a ring */

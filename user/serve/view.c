@@ -25,7 +25,8 @@ enum {
 	STUCK_MS = 10000,
 	LARGE = 50000,		 /* a table that is looked at less often */
 	SNAPSHOT_S = 15,	 /* while someone asks for findings */
-	SNAPSHOT_SCRAPED_S = 60, /* while someone asks for metrics */
+	SNAPSHOT_SCRAPED_S = 60, /* while someone asks for metrics, at the latest */
+	SNAPSHOT_REST = 1000,	 /* for them it takes no more than one part in this of the time */
 	ASKED_S = 60,
 	TEXTFILE_S = 15,
 };
@@ -229,14 +230,26 @@ static void textfile(struct server *v)
 	v->textfile_failed = err != 0;
 }
 
-/* The iterators again: soon for one who looks at findings, seldom for scrapes, else never. */
+/* The iterators again: soon for one who looks at findings, as often as it costs next to nothing for
+ * scrapes (in base mode only a snapshot tells what a listener threw away; but each fills a
+ * recording), else never. */
 static bool snapshot_due(const struct server *v, uint64_t now)
 {
 	uint64_t window = ASKED_S * 1000000000ull, age = now - v->snapshot_ns;
+	uint64_t soon = SNAPSHOT_S * 1000000000ull, late = SNAPSHOT_SCRAPED_S * 1000000000ull;
+	uint64_t rest = v->s->o->record ? late : v->snapshot_took_ns * SNAPSHOT_REST;
 
 	if (now - v->findings_ns < window)
-		return age > SNAPSHOT_S * 1000000000ull;
-	return now - v->asked_ns < window && age > SNAPSHOT_SCRAPED_S * 1000000000ull;
+		return age > soon;
+	rest = rest < soon ? soon : rest > late ? late : rest;
+	return now - v->asked_ns < window && age > rest;
+}
+
+static void look_again(struct server *v, struct source *src, uint64_t now)
+{
+	v->snapshot_ns = now;
+	src->ops->snapshot(src, v->s->p);
+	v->snapshot_took_ns = server_now() - now;
 }
 
 static void on_interval(void *view)
@@ -246,10 +259,8 @@ static void on_interval(void *view)
 	uint64_t now = server_now();
 
 	remember_states(v);
-	if (src && src->ops->snapshot && snapshot_due(v, now)) {
-		v->snapshot_ns = now;
-		src->ops->snapshot(src, v->s->p);
-	}
+	if (src && src->ops->snapshot && snapshot_due(v, now))
+		look_again(v, src, now);
 	if (v->cfg->textfile && now - v->textfile_ns >= TEXTFILE_S * 1000000000ull)
 		textfile(v);
 }

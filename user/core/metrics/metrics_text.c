@@ -280,13 +280,14 @@ static void put_listeners(const struct metrics *m, struct buf *b)
 
 	family(b, over, "counter",
 	       "SYNs and final ACKs that a listener threw away (full mode: refused "
-	       "for a full queue), since the tracer came.");
+	       "for a full queue, at once), since the tracer came; read every 15 to 60 seconds "
+	       "while somebody scrapes.");
 	for (unsigned i = 0; i <= TALLY_PLACES; i++)
 		if (i == TALLY_PLACES || m->overflow_places[i][0])
 			series(b, over, "process",
 			       i < TALLY_PLACES ? m->overflow_places[i] : "other", NULL, NULL,
 			       m->overflows[i]);
-	family(b, queue, "gauge", "Connections that wait for accept(), as last seen.");
+	family(b, queue, "gauge", "Connections that wait for accept(), read as overflows are.");
 	put_tally(b, queue, "process", &m->accept_queue, false);
 	family(b, load, "gauge", "Sockets by systemd unit or Kubernetes container.");
 	put_tally(b, load, "workload", &m->workload, true);
