@@ -8,6 +8,7 @@ Needs root. Says "ok - what" or "not ok - what", last "N passed, N failed, N ski
 """
 import argparse
 import base64
+import datetime
 import json
 import os
 import shutil
@@ -160,7 +161,7 @@ def stuck_is_told(t):
 
 @test
 def what_time_brings(t):
-    """a scraped server tells of a listener's overflows"""
+    """a scraped server tells of a listener's overflows; the history keeps its step of 5 seconds"""
     with Namespace() as ns, Server(t, 29537, "--netns", str(ns.inode)) as s:
         ns.enter()
         try:
@@ -172,6 +173,10 @@ def what_time_brings(t):
         finally:
             ns.leave()
         wait_for("overflows", lambda: total(s.metrics(), "tcptrail_listen_overflows_total") > 0)
+        history = wait_for("history", lambda: len(h := s.json("/api/v1/states")["history"]) > 3 and h)
+        at = [datetime.datetime.fromisoformat(h["@timestamp"].replace("Z", "+00:00")) for h in history]
+        step = (at[-1] - at[0]).total_seconds() / (len(at) - 1)
+        assert 4.5 < step < 5.5, step
         for c in [full, *crowd]:
             c.close()
 

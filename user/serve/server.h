@@ -99,6 +99,7 @@ struct server {
 	uint64_t nended;
 	struct history history[HISTORY];
 	uint64_t nhistory;
+	uint64_t history_due_ns; /* the pipeline's time */
 	struct ladder ladder;
 	struct ladder_end a, b;
 	struct community_cache ids;

@@ -172,14 +172,18 @@ static void on_snapshot_done(void *view)
 
 /* ---- every second --------------------------------------------------------------------------------- */
 
+/* Asked every second, a little sooner or later: the nearest one to the due time is meant, and what
+ * it was off is not carried along. */
 static void remember_states(struct server *v)
 {
-	const struct history *last = v->nhistory ? &v->history[(v->nhistory - 1) % HISTORY] : NULL;
-	uint64_t now_ns = pipeline_now(v->s->p);
+	uint64_t now_ns = pipeline_now(v->s->p), step_ns = HISTORY_STEP_S * 1000000000ull;
 	struct history *h;
 
-	if (!now_ns || (last && now_ns - last->at_ns < HISTORY_STEP_S * 1000000000ull))
+	if (!now_ns || now_ns + 500000000ull < v->history_due_ns)
 		return;
+	v->history_due_ns += step_ns;
+	if (v->history_due_ns <= now_ns)
+		v->history_due_ns = now_ns + step_ns;
 	h = &v->history[v->nhistory++ % HISTORY];
 	h->at_ns = now_ns;
 	memcpy(h->count, pipeline_stats(v->s->p)->now_in_state, sizeof(h->count));
