@@ -183,7 +183,7 @@ static void test_keepalive_death(void **state)
 
 	client_opens(f);
 	exchange(f, 512, 14200);
-	f->client.conn.seen |= SEEN_KEEPALIVE_DEATH;
+	f->client.end.gave_up = TIMER_KEEPALIVE;
 	f->client.conn.probes = 3;
 	f->client.end.retransmits[RT_KEEPALIVE] = 2;
 	step(&f->client, 60000, STEP_RETRANSMIT, ST_ESTABLISHED, TRIG_TIMER, 0, RT_KEEPALIVE);
@@ -228,7 +228,7 @@ static void test_fin_unanswered(void **state)
 	client_opens(f);
 	call(&f->client, 10, ST_FIN_WAIT_1, f->curl);
 	f->client.end.retransmits[RT_TIMEOUT] = 2;
-	f->client.conn.detail |= DETAIL_IN_FLIGHT;
+	f->client.end.gave_up = TIMER_RETRANSMIT;
 	f->client.conn.seen |= SEEN_ORPHAN;
 	step(&f->client, 220, STEP_RETRANSMIT, ST_FIN_WAIT_1, TRIG_TIMER,
 	     f->client.end.fin_seq_local, RT_TIMEOUT);

@@ -110,7 +110,6 @@ enum {
 	SEEN_FASTOPEN = 1 << 22,
 	SEEN_COOKIE = 1 << 23,     /* SYN cookie */
 	SEEN_ABORT = 1 << 24,      /* SOCK_DESTROY */
-	SEEN_KEEPALIVE_DEATH = 1 << 25, /* probes unanswered when it died */
 	SEEN_SHUT_WR_FIRST = 1 << 26, /* our FIN came from shutdown(SHUT_WR): sk_shutdown was 2 */
 	SEEN_DATA_AFTER_FIN = 1 << 27, /* data was delivered after our FIN */
 	SEEN_UNREAD_AT_CLOSE = 1 << 28, /* closed with rcv_nxt != copied_seq */
@@ -131,8 +130,6 @@ enum owner_source { OWNER_NONE, OWNER_LISTENER, OWNER_HOLDER, OWNER_ACTOR, OWNER
 /* conn.detail: facts that only matter to one verdict. */
 enum {
 	DETAIL_USER_TIMEOUT = 1 << 0,  /* TCP_USER_TIMEOUT was set when it died */
-	DETAIL_IN_FLIGHT = 1 << 1,     /* unacknowledged data when it ended */
-	DETAIL_UNSENT = 1 << 2,        /* data never sent (window closed) when it ended */
 	DETAIL_RST_NO_ACK = 1 << 3,    /* the RST received had no ACK flag: no socket answered */
 	DETAIL_FW2_EXPIRED = 1 << 4,   /* the orphan FIN_WAIT_2 minisock ran out */
 	DETAIL_ICMP = 1 << 5,          /* an error without a RST */
@@ -188,6 +185,8 @@ struct conn_end {
 	uint8_t tw_end;          /* enum time_wait_end */
 	uint8_t tw_substate;     /* full mode: what tcp_time_wait() made, FIN_WAIT2 or TIME_WAIT */
 	uint8_t rst_doubt;       /* the kernel reset it: a RST came, or data that it answers by one */
+	uint8_t gave_up;         /* enum event_timer by which the kernel gave it up: RETRANSMIT,
+				  * PERSIST, KEEPALIVE; 0 it did not */
 
 	/* the troubles */
 	uint16_t retransmits[RT_COUNT];

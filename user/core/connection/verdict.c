@@ -49,7 +49,7 @@ static bool timed_out(const struct conn *c)
 {
 	const struct conn_end *end = conn_end(c);
 
-	return end->err == ETIMEDOUT || c->detail & DETAIL_FW2_EXPIRED ||
+	return end->gave_up || end->err == ETIMEDOUT || c->detail & DETAIL_FW2_EXPIRED ||
 	       (end->end_trigger == TRIG_TIMER && ended(c) && !was_established(c));
 }
 
@@ -129,8 +129,10 @@ static enum end_reason timer_reason(const struct conn *c)
 		return END_SYN_TIMEOUT;
 	if (c->detail & DETAIL_FW2_EXPIRED)
 		return END_FIN_WAIT_2_TIMEOUT;
-	if (!(c->detail & DETAIL_IN_FLIGHT)) /* icsk_probes_out may be 0 again by then */
-		return c->detail & DETAIL_UNSENT ? END_ZERO_WINDOW_TIMEOUT : END_KEEPALIVE_TIMEOUT;
+	if (conn_end(c)->gave_up == TIMER_PERSIST)
+		return END_ZERO_WINDOW_TIMEOUT;
+	if (conn_end(c)->gave_up == TIMER_KEEPALIVE)
+		return END_KEEPALIVE_TIMEOUT;
 	return c->detail & DETAIL_USER_TIMEOUT ? END_USER_TIMEOUT : END_RETRANSMIT_TIMEOUT;
 }
 

@@ -255,8 +255,12 @@ void ending_finish(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 
 /* --- what ->CLOSE means ---------------------------------------------------- */
 
-static bool is_icmp(uint8_t err)
+/* Only an ICMP message brings these. ECONNREFUSED is also a RST's, where it answers a SYN; a port
+ * unreachable (a firewall's REJECT) of an open connection stays behind as a soft error. */
+static bool is_icmp(const struct conn *c, uint8_t err, enum tcp_state state)
 {
+	if (err == ECONNREFUSED)
+		return state != ST_SYN_SENT && !(c->seen & SEEN_RST_RECEIVED);
 	return err == EHOSTUNREACH || err == ENETUNREACH || err == ENOPROTOOPT ||
 	       err == EHOSTDOWN || err == EPROTO || err == EACCES || err == EMSGSIZE ||
 	       err == ENONET;
@@ -278,10 +282,10 @@ static enum trigger end_trigger(const struct conn *c, const struct event *e)
 {
 	if (e->tcp.err == ECONNABORTED || c->seen & SEEN_ABORT)
 		return TRIG_ABORT;
-	if (c->seen & SEEN_RST_RECEIVED || is_icmp(conn_end(c)->err))
-		return TRIG_PACKET;
-	if (conn_end(c)->err == ETIMEDOUT)
+	if (conn_end(c)->gave_up || e->tcp.err == ETIMEDOUT)
 		return TRIG_TIMER;
+	if (c->seen & SEEN_RST_RECEIVED || is_icmp(c, e->tcp.err, e->old_state))
+		return TRIG_PACKET;
 	if (e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING)
 		return TRIG_PACKET;
 	if (e->flags & EVF_OWNED || e->flags & EVF_TASK)
@@ -298,6 +302,7 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	const struct event_tcp *t = &e->tcp;
 	struct conn_end *end = conntab_end(p->conns, c);
+	bool icmp = is_icmp(c, t->err, e->old_state);
 
 	end->end_old_state = e->old_state;
 	end->err = t->err;
@@ -310,36 +315,19 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 		c->isn_local = t->snd_una;
 		c->seen |= SEEN_ISN_LOCAL;
 	}
-	if (t->snd_una != t->snd_nxt)
-		c->detail |= DETAIL_IN_FLIGHT;
-	if (was_open(e->old_state) && is_icmp(t->err) && t->retransmits && t->snd_una != t->snd_nxt)
-		end->err =
-			ETIMEDOUT; /* retransmission gave up; an ICMP error before it only named why */
-	if (t->write_seq != t->snd_nxt)
-		c->detail |= DETAIL_UNSENT;
+	if (was_open(e->old_state))
+		ending_gave_up(p, c, e, icmp);
 	if (t->rcv_nxt != t->copied_seq && !(c->seen & SEEN_FIN_PEER && c->rx_queue == 0))
 		c->seen |= SEEN_UNREAD_AT_CLOSE;
 	if (!t->shutdown) /* tcp_close() has set it by then, tcp_disconnect() has not */
 		c->detail |= DETAIL_DISCONNECTED;
-	if (e->extra.state.user_timeout_ms)
-		c->detail |= DETAIL_USER_TIMEOUT;
-	if (is_icmp(end->err) || (t->err == ECONNREFUSED && !(c->seen & SEEN_RST_RECEIVED) &&
-				  e->old_state != ST_SYN_SENT))
+	if (icmp && !end->gave_up)
 		c->detail |= DETAIL_ICMP;
 	if (e->old_state == ST_SYN_SENT) {
 		timeline_syns(p, c, t);
 		return;
 	}
 	timeline_counters(c, t);
-	if (t->probes_out && t->err == ETIMEDOUT) {
-		enum retransmit_kind k =
-			c->detail & DETAIL_UNSENT ? RT_ZERO_WINDOW_PROBE : RT_KEEPALIVE;
-
-		c->seen |= SEEN_KEEPALIVE_DEATH;
-		if (end->retransmits[k] < t->probes_out)
-			end->retransmits[k] =
-				t->probes_out; /* base mode: only their count is seen */
-	}
 	if (end->first_fin == 1 && c->seen & SEEN_FIN_LOCAL_TIME &&
 	    t->bytes_received > end->at_fin + (e->flags & EVF_DONE ? 1 : 0))
 		c->seen |= SEEN_DATA_AFTER_FIN;

@@ -166,6 +166,11 @@ bool doubt_holds(struct pipeline *p, struct conn *c, const struct event *closed)
 void doubt_received(struct pipeline *p, struct conn *c);
 void doubt_answered(struct pipeline *p, struct conn *c);
 
+/* --- gave_up.c --- */
+/* The ->CLOSE of an open connection: notes the timer that gave it up, if one did. icmp: its error is
+ * one that only an ICMP message brings. */
+void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, bool icmp);
+
 /* --- gone.c --- */
 /* The kernel has it no more: ends it, how and when unseen. */
 void gone_unseen(struct pipeline *p, struct conn *c);

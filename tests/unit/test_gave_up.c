@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An open connection that the kernel gives up by a timer: which one, and that neither an
+ * ICMP message before it nor anything else hides that. Numbers as the kernel had them.
+ */
+#include "pipeline_rig.h"
+
+/* What tcp_sock held at ->CLOSE; sent and queued: bytes behind snd_una. */
+struct death {
+	const char *what;
+	uint8_t err, retransmits, probes;
+	uint32_t sent, queued;
+	enum end_reason reason;
+	enum teardown_kind teardown;
+	enum trigger trigger;
+	uint16_t window_probes, keepalives;
+};
+
+static const struct death deaths[] = {
+	{"nobody answered", ETIMEDOUT, 4, 0, 100, 100, END_RETRANSMIT_TIMEOUT, TD_TIMED_OUT,
+	 TRIG_TIMER, 0, 0},
+	{"a firewall's REJECT", ECONNREFUSED, 4, 0, 100, 100, END_RETRANSMIT_TIMEOUT, TD_TIMED_OUT,
+	 TRIG_TIMER, 0, 0},
+	{"admin prohibited", EHOSTUNREACH, 4, 0, 100, 100, END_RETRANSMIT_TIMEOUT, TD_TIMED_OUT,
+	 TRIG_TIMER, 0, 0},
+	{"keepalive", ETIMEDOUT, 0, 3, 0, 0, END_KEEPALIVE_TIMEOUT, TD_TIMED_OUT, TRIG_TIMER, 0, 3},
+	{"keepalive, rejected", ECONNREFUSED, 0, 3, 0, 0, END_KEEPALIVE_TIMEOUT, TD_TIMED_OUT,
+	 TRIG_TIMER, 0, 3},
+	{"a window probe", ETIMEDOUT, 0, 4, 0, 900, END_ZERO_WINDOW_TIMEOUT, TD_TIMED_OUT,
+	 TRIG_TIMER, 4, 0},
+	{"no timer: IP_RECVERR", ECONNREFUSED, 0, 0, 0, 0, END_ICMP, TD_TIMED_OUT, TRIG_PACKET, 0,
+	 0},
+};
+
+static struct event closing(const struct death *d, uint8_t from)
+{
+	struct event e = state(9000, 1, from, ST_CLOSED);
+
+	e.tcp.err = d->err;
+	e.tcp.retransmits = d->retransmits;
+	e.tcp.probes_out = d->probes;
+	e.tcp.snd_nxt = e.tcp.snd_una + d->sent;
+	e.tcp.write_seq = e.tcp.snd_una + d->queued;
+	return e;
+}
+
+static void check(const struct death *d, const struct seen *s, enum teardown_kind teardown)
+{
+	const uint16_t *again = s->end.retransmits;
+
+	if (s->ends != 1 || s->verdict.end_reason != d->reason || s->last.trigger != d->trigger ||
+	    s->verdict.teardown != teardown || again[RT_ZERO_WINDOW_PROBE] != d->window_probes ||
+	    again[RT_KEEPALIVE] != d->keepalives || s->end.err != d->err)
+		fail_msg("%s: reason %d, teardown %d, trigger %d, %d window probes, %d keepalives",
+			 d->what, s->verdict.end_reason, s->verdict.teardown, s->last.trigger,
+			 again[RT_ZERO_WINDOW_PROBE], again[RT_KEEPALIVE]);
+}
+
+static void a_timer_is_told_by_what_waits(void **st)
+{
+	for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++) {
+		struct seen s;
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+
+		open_client(p, 1);
+		feed(p, closing(&deaths[i], ST_ESTABLISHED));
+		check(&deaths[i], &s, deaths[i].teardown);
+		pipeline_free(p);
+	}
+}
+
+/* Its process has closed it: the same timers, told as an orphan's end. */
+static void an_orphan_is_given_up_too(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = closing(&deaths[1], ST_FIN_WAIT_1);
+
+	open_client(p, 1);
+	feed(p, state(3, 1, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	e.flags |= EVF_DEAD;
+	feed(p, e);
+	check(&deaths[1], &s, TD_ORPHANED);
+	pipeline_free(p);
+}
+
+/* In SYN_SENT a port unreachable is the end, and no timer's. */
+static void a_syn_that_icmp_refuses_is_no_timeout(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(3, 1, ST_SYN_SENT, ST_CLOSED);
+
+	feed(p, state(1, 1, ST_CLOSED, ST_SYN_SENT));
+	e.tcp.err = ECONNREFUSED;
+	feed(p, e);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.last.trigger, TRIG_PACKET);
+	assert_int_equal(s.verdict.handshake, HS_ABORTED);
+	pipeline_free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_timer_is_told_by_what_waits),
+		cmocka_unit_test(an_orphan_is_given_up_too),
+		cmocka_unit_test(a_syn_that_icmp_refuses_is_no_timeout),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
