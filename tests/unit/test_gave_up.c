@@ -9,7 +9,7 @@
 struct death {
 	const char *what;
 	uint8_t err, retransmits, probes;
-	uint32_t sent, queued;
+	uint32_t sent, queued, window;
 	enum end_reason reason;
 	enum teardown_kind teardown;
 	enum trigger trigger;
@@ -17,19 +17,28 @@ struct death {
 };
 
 static const struct death deaths[] = {
-	{"nobody answered", ETIMEDOUT, 4, 0, 100, 100, END_RETRANSMIT_TIMEOUT, TD_TIMED_OUT,
+	{"nobody answered", ETIMEDOUT, 4, 0, 100, 100, 65536, END_RETRANSMIT_TIMEOUT, TD_TIMED_OUT,
 	 TRIG_TIMER, 0, 0},
-	{"a firewall's REJECT", ECONNREFUSED, 4, 0, 100, 100, END_RETRANSMIT_TIMEOUT, TD_TIMED_OUT,
-	 TRIG_TIMER, 0, 0},
-	{"admin prohibited", EHOSTUNREACH, 4, 0, 100, 100, END_RETRANSMIT_TIMEOUT, TD_TIMED_OUT,
-	 TRIG_TIMER, 0, 0},
-	{"keepalive", ETIMEDOUT, 0, 3, 0, 0, END_KEEPALIVE_TIMEOUT, TD_TIMED_OUT, TRIG_TIMER, 0, 3},
-	{"keepalive, rejected", ECONNREFUSED, 0, 3, 0, 0, END_KEEPALIVE_TIMEOUT, TD_TIMED_OUT,
-	 TRIG_TIMER, 0, 3},
-	{"a window probe", ETIMEDOUT, 0, 4, 0, 900, END_ZERO_WINDOW_TIMEOUT, TD_TIMED_OUT,
+	{"a firewall's REJECT", ECONNREFUSED, 4, 0, 100, 100, 65536, END_RETRANSMIT_TIMEOUT,
+	 TD_TIMED_OUT, TRIG_TIMER, 0, 0},
+	{"admin prohibited", EHOSTUNREACH, 4, 0, 100, 100, 65536, END_RETRANSMIT_TIMEOUT,
+	 TD_TIMED_OUT, TRIG_TIMER, 0, 0},
+	{"keepalive", ETIMEDOUT, 0, 3, 0, 0, 65536, END_KEEPALIVE_TIMEOUT, TD_TIMED_OUT, TRIG_TIMER,
+	 0, 3},
+	{"keepalive, rejected", ECONNREFUSED, 0, 3, 0, 0, 65536, END_KEEPALIVE_TIMEOUT,
+	 TD_TIMED_OUT, TRIG_TIMER, 0, 3},
+	{"a window probe", ETIMEDOUT, 0, 4, 0, 900, 0, END_ZERO_WINDOW_TIMEOUT, TD_TIMED_OUT,
 	 TRIG_TIMER, 4, 0},
-	{"no timer: IP_RECVERR", ECONNREFUSED, 0, 0, 0, 0, END_ICMP, TD_TIMED_OUT, TRIG_PACKET, 0,
-	 0},
+	{"a window of less than a segment", ETIMEDOUT, 0, 4, 0, 9000, 1000, END_ZERO_WINDOW_TIMEOUT,
+	 TD_TIMED_OUT, TRIG_TIMER, 4, 0},
+	{"a window that holds all of it", ETIMEDOUT, 0, 4, 0, 900, 1000, END_RETRANSMIT_TIMEOUT,
+	 TD_TIMED_OUT, TRIG_TIMER, 0, 0},
+	{"dropped on this host", ETIMEDOUT, 0, 4, 0, 9000, 65536, END_RETRANSMIT_TIMEOUT,
+	 TD_TIMED_OUT, TRIG_TIMER, 0, 0},
+	{"our address is gone", EHOSTUNREACH, 0, 4, 0, 100, 65536, END_RETRANSMIT_TIMEOUT,
+	 TD_TIMED_OUT, TRIG_TIMER, 0, 0},
+	{"no timer: IP_RECVERR", ECONNREFUSED, 0, 0, 0, 0, 65536, END_ICMP, TD_TIMED_OUT,
+	 TRIG_PACKET, 0, 0},
 };
 
 static struct event closing(const struct death *d, uint8_t from)
@@ -41,6 +50,8 @@ static struct event closing(const struct death *d, uint8_t from)
 	e.tcp.probes_out = d->probes;
 	e.tcp.snd_nxt = e.tcp.snd_una + d->sent;
 	e.tcp.write_seq = e.tcp.snd_una + d->queued;
+	e.tcp.snd_wnd = d->window;
+	e.tcp.mss = 1448;
 	return e;
 }
 
@@ -100,12 +111,36 @@ static void a_syn_that_icmp_refuses_is_no_timeout(void **st)
 	pipeline_free(p);
 }
 
+/* Full mode tells each run of the persist timer; into an open window it probes nothing. */
+static void only_a_shut_window_is_probed(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(3, 1, ST_ESTABLISHED, ST_ESTABLISHED);
+
+	open_client(p, 1);
+	e.kind = EV_PROBE;
+	e.extra.seg.mib = 2;
+	e.tcp.write_seq += 100;
+	e.tcp.mss = 1448;
+	e.tcp.snd_wnd = 65536;
+	s.changes = 0;
+	feed(p, e);
+	assert_int_equal(s.changes, 0);
+	e.tcp.snd_wnd = 0;
+	feed(p, e);
+	assert_int_equal(s.changes, 1);
+	assert_int_equal(s.last.retransmit, RT_ZERO_WINDOW_PROBE);
+	pipeline_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_timer_is_told_by_what_waits),
 		cmocka_unit_test(an_orphan_is_given_up_too),
 		cmocka_unit_test(a_syn_that_icmp_refuses_is_no_timeout),
+		cmocka_unit_test(only_a_shut_window_is_probed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

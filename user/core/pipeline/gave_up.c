@@ -4,7 +4,8 @@
  *
  * Told by what waits at ->CLOSE: the retransmission timer runs while something is in
  * flight, the persist timer while something is not sent, keepalive's when nothing
- * waits. The error does not tell: it is ETIMEDOUT, or what an ICMP message had said
+ * waits. The persist timer also tries again what did not leave this host, with the
+ * peer's window open: that is a retransmission in all but name. The error does not tell: it is ETIMEDOUT, or what an ICMP message had said
  * before (sk_err_soft), and that only names why nobody answered.
  */
 #include <errno.h>
@@ -18,11 +19,20 @@ static bool tried(const struct event_tcp *t)
 	return t->probes_out || (t->retransmits && t->snd_una != t->snd_nxt);
 }
 
+bool ending_window_shut(const struct event_tcp *t)
+{
+	uint32_t waits = t->write_seq - t->snd_nxt, room = t->snd_una + t->snd_wnd - t->snd_nxt;
+
+	return room < (waits < t->mss ? waits : t->mss);
+}
+
 static enum event_timer timer_behind(const struct event_tcp *t)
 {
 	if (t->snd_una != t->snd_nxt)
 		return TIMER_RETRANSMIT;
-	return t->write_seq != t->snd_nxt ? TIMER_PERSIST : TIMER_KEEPALIVE;
+	if (t->write_seq == t->snd_nxt)
+		return TIMER_KEEPALIVE;
+	return ending_window_shut(t) ? TIMER_PERSIST : TIMER_RETRANSMIT;
 }
 
 void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, bool icmp)

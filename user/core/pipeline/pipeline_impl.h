@@ -170,6 +170,9 @@ void doubt_answered(struct pipeline *p, struct conn *c);
 /* The ->CLOSE of an open connection: notes the timer that gave it up, if one did. icmp: its error is
  * one that only an ICMP message brings. */
 void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, bool icmp);
+/* With nothing in flight: is the peer's window too small for the next segment, as tcp_snd_wnd_test()
+ * has it? */
+bool ending_window_shut(const struct event_tcp *t);
 
 /* --- gone.c --- */
 /* The kernel has it no more: ends it, how and when unseen. */
