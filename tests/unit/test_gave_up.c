@@ -134,6 +134,78 @@ static void only_a_shut_window_is_probed(void **st)
 	pipeline_free(p);
 }
 
+/* Each lived for 30 s, with an rto of 208 ms, and was told no sysctl: tcp_retries2 is 15. */
+static void a_user_timeout_is_told_from_a_count(void **st)
+{
+	static const struct {
+		const char *what;
+		uint32_t sent, queued, window, limit_ms;
+		uint8_t retransmits, probes, flags;
+		enum end_reason reason;
+	} cases[] = {
+		{"in flight", 100, 100, 65536, 2000, 3, 0, 0, END_USER_TIMEOUT},
+		{"idle, keepalive runs", 0, 0, 65536, 4000, 0, 3, 0, END_USER_TIMEOUT},
+		{"window shut, each probe answered", 0, 900, 0, 3000, 0, 0, 0, END_USER_TIMEOUT},
+		{"window shut, no probe answered", 0, 900, 0, 3000, 0, 3, 0, END_USER_TIMEOUT},
+		{"window shut, the last ones unanswered", 0, 900, 0, 9000, 0, 2, 0,
+		 END_USER_TIMEOUT},
+		{"it has not lived so long", 0, 900, 0, 60000, 0, 4, 0, END_ZERO_WINDOW_TIMEOUT},
+		{"an orphan's time", 0, 900, 0, 3000, 0, 1, EVF_DEAD, END_USER_TIMEOUT},
+		{"never left this host", 0, 100, 65536, 2000, 0, 3, 0, END_USER_TIMEOUT},
+		{"the same, its count", 0, 100, 65536, 60000, 0, 4, 0, END_RETRANSMIT_TIMEOUT},
+		{"none is set", 0, 900, 0, 0, 0, 15, 0, END_ZERO_WINDOW_TIMEOUT},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct death d = {.err = ETIMEDOUT,
+				  .sent = cases[i].sent,
+				  .queued = cases[i].queued,
+				  .window = cases[i].window,
+				  .retransmits = cases[i].retransmits,
+				  .probes = cases[i].probes};
+		struct event e = closing(&d, ST_ESTABLISHED);
+		struct seen s;
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+
+		e.flags |= cases[i].flags;
+		e.ts_ns = 30000000000;
+		e.tcp.rto_us = 208000;
+		e.extra.state.user_timeout_ms = cases[i].limit_ms;
+		open_client(p, 1);
+		feed(p, e);
+		if (s.ends != 1 || s.verdict.end_reason != cases[i].reason)
+			fail_msg("%s: reason %d", cases[i].what, s.verdict.end_reason);
+		pipeline_free(p);
+	}
+}
+
+/* The same numbers under another tcp_retries2: five probes without an answer in a long life. */
+static void a_count_is_told_where_the_sysctl_is_known(void **st)
+{
+	static const struct death d = {.err = ETIMEDOUT, .queued = 900, .probes = 5};
+	struct event e = closing(&d, ST_ESTABLISHED);
+	struct event fact = {.ts_ns = 1,
+			     .kind = EV_FACT,
+			     .netns = NETNS,
+			     .extra.fact = {.id = FACT_RETRIES2, .value = 5}};
+
+	e.ts_ns = 300000000000;
+	e.tcp.rto_us = 208000;
+	e.extra.state.user_timeout_ms = 60000;
+	for (int known = 0; known < 2; known++) {
+		struct seen s;
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+
+		if (known)
+			feed(p, fact);
+		open_client(p, 1);
+		feed(p, e);
+		assert_int_equal(s.verdict.end_reason,
+				 known ? END_ZERO_WINDOW_TIMEOUT : END_USER_TIMEOUT);
+		pipeline_free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +213,8 @@ int main(void)
 		cmocka_unit_test(an_orphan_is_given_up_too),
 		cmocka_unit_test(a_syn_that_icmp_refuses_is_no_timeout),
 		cmocka_unit_test(only_a_shut_window_is_probed),
+		cmocka_unit_test(a_user_timeout_is_told_from_a_count),
+		cmocka_unit_test(a_count_is_told_where_the_sysctl_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

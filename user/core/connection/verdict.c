@@ -129,11 +129,12 @@ static enum end_reason timer_reason(const struct conn *c)
 		return END_SYN_TIMEOUT;
 	if (c->detail & DETAIL_FW2_EXPIRED)
 		return END_FIN_WAIT_2_TIMEOUT;
+	if (c->detail & DETAIL_USER_TIMEOUT)
+		return END_USER_TIMEOUT;
 	if (conn_end(c)->gave_up == TIMER_PERSIST)
 		return END_ZERO_WINDOW_TIMEOUT;
-	if (conn_end(c)->gave_up == TIMER_KEEPALIVE)
-		return END_KEEPALIVE_TIMEOUT;
-	return c->detail & DETAIL_USER_TIMEOUT ? END_USER_TIMEOUT : END_RETRANSMIT_TIMEOUT;
+	return conn_end(c)->gave_up == TIMER_KEEPALIVE ? END_KEEPALIVE_TIMEOUT
+						       : END_RETRANSMIT_TIMEOUT;
 }
 
 /* A RST that answers our data or probe although the peer had said nothing: it has forgotten us. */

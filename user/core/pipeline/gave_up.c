@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 
+#include "connection/facts.h"
 #include "pipeline_impl.h"
 
 /* Has a timer tried without an answer? An ICMP message alone ends no open connection, unless its
@@ -35,6 +36,45 @@ static enum event_timer timer_behind(const struct event_tcp *t)
 	return ending_window_shut(t) ? TIMER_PERSIST : TIMER_RETRANSMIT;
 }
 
+/* How long the persist timer has tried since its last answer: it doubles from the first wait on
+ * (tcp_probe0_when()), and fires an eighth late at most. tcp_write_queue_purge() has set icsk_backoff
+ * back by now. */
+static uint64_t tried_for_us(const struct event_tcp *t)
+{
+	const uint64_t shortest = 200000, longest = 120000000; /* TCP_RTO_MIN, TCP_RTO_MAX */
+	uint64_t wait = t->rto_us > shortest ? t->rto_us : shortest, us = 0;
+
+	for (unsigned i = 0; i < t->probes_out; i++) {
+		wait = wait * 2 < longest ? wait * 2 : longest;
+		us += wait;
+	}
+	return us + us / 8;
+}
+
+/* The number of probes in a row without an answer that tcp_probe_timer() takes for the end. */
+static uint64_t probes_limit(const struct pipeline *p, const struct event *e)
+{
+	uint64_t orphan = facts_or(p->facts, FACT_ORPHAN_RETRIES, e->netns, 0);
+
+	if (e->flags & EVF_DEAD)
+		return orphan ? orphan : 8; /* tcp_orphan_retries() */
+	return facts_or(p->facts, FACT_RETRIES2, e->netns, 15);
+}
+
+/* TCP_USER_TIMEOUT stands for the number of retransmissions and of keepalive probes. The persist
+ * timer heeds both: the time since the window shut, whatever was answered, and its own count. */
+static bool by_user_timeout(const struct pipeline *p, const struct conn *c, const struct event *e)
+{
+	const struct event_tcp *t = &e->tcp;
+	uint64_t limit_us = e->extra.state.user_timeout_ms * 1000ULL;
+
+	if (!limit_us || t->snd_una != t->snd_nxt || t->write_seq == t->snd_nxt)
+		return limit_us;
+	if (c->seen & SEEN_EST_TIME && e->ts_ns - c->est_ns < limit_us * 1000)
+		return false;
+	return tried_for_us(t) >= limit_us || t->probes_out < probes_limit(p, e);
+}
+
 void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, bool icmp)
 {
 	const struct event_tcp *t = &e->tcp;
@@ -44,7 +84,7 @@ void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, b
 	if (t->err != ETIMEDOUT && !(icmp && tried(t)))
 		return;
 	end->gave_up = timer_behind(t);
-	if (e->extra.state.user_timeout_ms)
+	if (by_user_timeout(p, c, e))
 		c->detail |= DETAIL_USER_TIMEOUT;
 	if (end->gave_up == TIMER_RETRANSMIT)
 		return;
