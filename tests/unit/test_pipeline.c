@@ -337,6 +337,43 @@ static void reuse_ends_a_held_time_wait(void **st)
 	pipeline_free(p);
 }
 
+/* In base mode the kernel's sample says when the SYN came; a cookie's is from a timestamp that holds
+ * something else, in whole milliseconds. */
+static void a_cookie_has_no_handshake_time(void **st)
+{
+	static const struct {
+		uint32_t srtt_us;
+		uint8_t options;
+		int64_t want_ns;
+	} cases[] = {
+		{400, TOPT_TIMESTAMPS, 400000},
+		{1234, TOPT_TIMESTAMPS, 1234000},
+		{50000, TOPT_TIMESTAMPS, -1},
+		{1000, TOPT_TIMESTAMPS, -1},
+		{50000, 0, 50000000}, /* without timestamps a cookie has no sample at all */
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct seen s;
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+		struct event e = state(100, 1, ST_SYN_RECV, ST_ESTABLISHED);
+		bool estimated = cases[i].want_ns > 0;
+
+		e.tcp.srtt_us = cases[i].srtt_us;
+		e.tcp.options = cases[i].options;
+		feed(p, state(100, 1, ST_LISTEN, ST_SYN_RECV));
+		feed(p, e);
+		e = state(200, 1, ST_ESTABLISHED, ST_CLOSED);
+		e.tcp.err = ETIMEDOUT;
+		feed(p, e);
+		assert_int_equal(s.ends, 1);
+		assert_true(s.verdict.handshake_ns == cases[i].want_ns);
+		assert_int_equal(s.conn.start_ns, 100000000 - (estimated ? cases[i].want_ns : 0));
+		assert_int_equal(s.conn.evidence, estimated ? EVIDENCE_ESTIMATE : 0);
+		pipeline_free(p);
+	}
+}
+
 /* What the kernel's fields are at tcp_retransmit_skb in each case: held against its counters and a
  * capture by tests/vm/loss.sh. */
 static void a_retransmit_has_its_kind(void **arg)
@@ -396,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_lookup_does_not_forestall_the_hook),
 		cmocka_unit_test(a_reset_before_established_ends_another),
 		cmocka_unit_test(reuse_ends_a_held_time_wait),
+		cmocka_unit_test(a_cookie_has_no_handshake_time),
 		cmocka_unit_test(a_retransmit_has_its_kind),
 	};
 

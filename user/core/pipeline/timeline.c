@@ -154,6 +154,15 @@ static void enter_syn_recv(struct pipeline *p, struct conn *c, const struct even
 	c->seen |= SEEN_START;
 }
 
+/* A SYN cookie left no request sock that had noted the time: the sample is from the timestamp that
+ * the ACK echoes, in whole milliseconds (tcp_rtt_tsopt_us()), up to 63 of them off, for its low bits
+ * hold the SYN's options (cookie_init_timestamp()). The other samples are in microseconds: one in a
+ * thousand that takes longer than a millisecond is refused with it. */
+static bool from_cookie(const struct event_tcp *t)
+{
+	return t->options & TOPT_TIMESTAMPS && t->srtt_us % 1000 == 0;
+}
+
 /* The server's SYN time is the request sock's; without it, the kernel's own round-trip sample
  * from SYN-ACK to ACK says when the SYN came. It holds only for a SYN-ACK sent once. */
 static void estimate_syn(struct conn *c, const struct event *e)
@@ -161,7 +170,7 @@ static void estimate_syn(struct conn *c, const struct event *e)
 	uint64_t rtt_ns = e->tcp.srtt_us * 1000ULL;
 
 	if (c->seen & SEEN_SYN_TIME || !rtt_ns || e->tcp.total_retrans || c->synack_retransmits ||
-	    rtt_ns > 120 * NSEC_PER_SEC || rtt_ns > e->ts_ns)
+	    rtt_ns > 120 * NSEC_PER_SEC || rtt_ns > e->ts_ns || from_cookie(&e->tcp))
 		return;
 	c->syn_ns = e->ts_ns - rtt_ns;
 	c->seen |= SEEN_SYN_ESTIMATED;
