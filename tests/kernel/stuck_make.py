@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 CLONE_NEWNET = 0x40000000
 SO_COOKIE = 57
@@ -235,22 +236,31 @@ def peer_silent(keep):
     k.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, 1)
     k.setsockopt(socket.IPPROTO_TCP, TCP_KEEPINTVL, 1)
     k.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    lis.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    w, s3 = pair(lis)
+    fill(w)
+    time.sleep(0.3)   # until the loss probe has said that the window is closed
     drop("iif lo")
     c.send(b"hello")
-    keep += [lis, c, s, k, s2]
-    return [expect(c, "peer_silent", "established"), expect(k, "peer_silent", "established")]
+    keep += [lis, c, s, k, s2, w, s3]
+    return [expect(end, "peer_silent", "established") for end in (c, k, w)]
 
 
-def zero_window(keep):
-    lis = listener()
-    lis.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    c, s = pair(lis)
+def fill(c):
+    """Writes until the peer's window is closed and the buffer is full."""
     c.setblocking(False)
     try:
         while True:
             c.send(b"x" * 65536)
     except BlockingIOError:
         pass
+
+
+def zero_window(keep):
+    lis = listener()
+    lis.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    c, s = pair(lis)
+    fill(c)
     keep += [lis, c, s]
     return [expect(c, "zero_window", "established")]
 

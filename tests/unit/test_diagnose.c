@@ -51,6 +51,10 @@ static const struct row {
 	 1, FIND_NONE},
 	{"window closed", ST_ESTABLISHED, 0, 99, 20, 0, 5, NOW_ZERO_WINDOW, TIMER_PERSIST, 1, 1,
 	 FIND_ZERO_WINDOW},
+	{"window closed, probes unanswered", ST_ESTABLISHED, 0, 99, 20, 0, 5, NOW_ZERO_WINDOW,
+	 TIMER_PERSIST, 3, 1, FIND_PEER_SILENT},
+	{"window closed, two probes lost", ST_ESTABLISHED, 0, 99, 20, 0, 5, NOW_ZERO_WINDOW,
+	 TIMER_PERSIST, 2, 1, FIND_ZERO_WINDOW},
 	{"close wait, window closed", ST_CLOSE_WAIT, 0, 99, 20, 0, 5, NOW_ZERO_WINDOW, TIMER_PERSIST,
 	 1, 1, FIND_ZERO_WINDOW},
 	{"unaccepted a moment", ST_ESTABLISHED, 0, 5, 0, 0, 0, NOW_UNACCEPTED, 0, 0, 0, FIND_NONE},
@@ -75,7 +79,9 @@ static const struct row {
 	{"FIN unanswered", ST_FIN_WAIT_1, SEEN_ORPHAN, 0, 1, 0, 1, FLIGHT, TIMER_RETRANSMIT, 2, 0,
 	 FIND_FIN_WAIT_1_PEER_GONE},
 	{"FIN behind a closed window", ST_FIN_WAIT_1, SEEN_ORPHAN, 0, 30, 0, 9, NOW_ZERO_WINDOW,
-	 TIMER_PERSIST, 4, 0, FIND_ZERO_WINDOW},
+	 TIMER_PERSIST, 0, 0, FIND_ZERO_WINDOW},
+	{"the same, peer gone", ST_FIN_WAIT_1, SEEN_ORPHAN, 0, 30, 0, 9, NOW_ZERO_WINDOW,
+	 TIMER_PERSIST, 4, 0, FIND_FIN_WAIT_1_PEER_GONE},
 	{"second FIN unanswered", ST_LAST_ACK, SEEN_ORPHAN, 0, 1, 0, 1, FLIGHT, TIMER_RETRANSMIT, 2,
 	 0, FIND_LAST_ACK_PEER_GONE},
 	{"second FIN just sent", ST_LAST_ACK, SEEN_ORPHAN, 0, 0, 0, 1, FLIGHT, TIMER_RETRANSMIT, 0,
@@ -342,6 +348,39 @@ static void test_sentences(void **state)
 	facts_free(facts);
 }
 
+/* What stands in a sentence is true of this socket. */
+static void test_truth(void **state)
+{
+	static const struct row shut = {
+		"", ST_ESTABLISHED, 0, 9, 9, 0, 5, NOW_ZERO_WINDOW, TIMER_PERSIST, 4, 1, 0};
+	struct finding f = {.kind = FIND_PEER_SILENT, .retries = 4, .value = 5, .ends_ns = -1};
+	struct conn c = conn_of(&shut);
+	struct told t = {.finding = &f, .conn = &c, .fd = -1, .count = 1};
+	struct buf b = {0};
+
+	told_explanation(&b, &t);
+	buf_char(&b, '\0');
+	assert_string_equal(b.data, "its window was closed and 4 probes of it were not answered: "
+				    "the peer is gone or a firewall drops it");
+	b.len = 0;
+	c.timer = TIMER_RETRANSMIT;
+	told_explanation(&b, &t);
+	buf_char(&b, '\0');
+	assert_string_equal(b.data, "what was sent (5 B wait) was sent 4 times again without an "
+				    "answer: the peer is gone or a firewall drops it");
+	for (unsigned kind = 0; kind < 2; kind++) {
+		f.kind = kind ? FIND_ZERO_WINDOW : FIND_FIN_WAIT_1_PEER_GONE;
+		for (int orphan = 0; orphan < 2; orphan++) {
+			c.seen = orphan ? SEEN_ORPHAN : 0;
+			b.len = 0;
+			told_remedy(&b, &t);
+			buf_char(&b, '\0');
+			assert_int_equal(!strstr(b.data, "TCP_USER_TIMEOUT"), orphan);
+		}
+	}
+	buf_free(&b);
+}
+
 /* The command names exactly the socket, or what a group shares. */
 static void test_commands(void **state)
 {
@@ -441,7 +480,8 @@ int main(void)
 		cmocka_unit_test(test_listeners), cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_sentences), cmocka_unit_test(test_commands),
-		cmocka_unit_test(test_holders),	  cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_truth),	  cmocka_unit_test(test_holders),
+		cmocka_unit_test(test_facts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,20 +44,23 @@ static bool is_never_accepted(const struct subject *s, struct finding *f)
 	return s->conn->now & NOW_UNACCEPTED && !s->holders;
 }
 
+/* A peer that only does not read answers each probe, which sets their count back. */
 static bool is_zero_window(const struct subject *s, struct finding *f)
 {
 	const struct conn *c = s->conn;
 
 	f->value = c->tx_queue;
-	return c->timer == TIMER_PERSIST && c->now & NOW_ZERO_WINDOW && conn_end(c)->stall_ns;
+	return c->timer == TIMER_PERSIST && c->now & NOW_ZERO_WINDOW && conn_end(c)->stall_ns &&
+	       c->timer_retries < DATA_TRIES;
 }
 
 /* Sent again so often without an answer. What does not even leave this host (a firewall here) is
- * tried again by the persist timer, with the window open. */
+ * tried again by the persist timer, with the window open; with it closed, that one probes. */
 static bool is_unanswered(const struct conn *c, unsigned times)
 {
-	return timer_retried(c, TIMER_RETRANSMIT, times) ||
-	       (timer_retried(c, TIMER_PERSIST, times) && !(c->now & NOW_ZERO_WINDOW));
+	unsigned probes = c->now & NOW_ZERO_WINDOW ? DATA_TRIES : times;
+
+	return timer_retried(c, TIMER_RETRANSMIT, times) || timer_retried(c, TIMER_PERSIST, probes);
 }
 
 static bool is_peer_silent(const struct subject *s, struct finding *f)

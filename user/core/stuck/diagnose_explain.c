@@ -170,13 +170,15 @@ static const struct explained explained[] = {
 		"80 % of net.ipv4.tcp_max_tw_buckets"},
 	[FIND_PEER_SILENT] = {
 		"the peer does not answer", established,
-		"Data, or keepalive probes, were sent again without an answer. An idle connection "
-		"is not\nmeant: nothing is said of mere silence.",
-		"unacknowledged data sent again 3 times, or 2 probes unanswered"},
+		"Data, or probes of its window or of an idle connection, were sent again without "
+		"an answer.\nAn idle connection is not meant: nothing is said of mere silence.",
+		"unacknowledged data sent again 3 times, 3 window probes or 2 keepalive probes "
+		"unanswered"},
 	[FIND_ZERO_WINDOW] = {
 		"the peer does not read", established,
-		"The peer's receive window is closed and stays so; the kernel probes it.",
-		"the persist timer has fired and data waits"},
+		"The peer's receive window is closed and stays so; the kernel probes it, and is "
+		"answered.",
+		"the persist timer has fired and data waits; less than 3 probes are unanswered"},
 	[FIND_FD_LIMIT_NEAR] = {
 		"a process runs out of descriptors", passive_close,
 		"At RLIMIT_NOFILE accept() and connect() fail with EMFILE; leaked CLOSE_WAIT "

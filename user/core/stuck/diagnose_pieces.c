@@ -6,6 +6,7 @@
  * Always: what is not known gives a neutral word and false, so that an optional part
  * of a sentence drops it. Never: a name from outside that is not escaped (buf_safe).
  */
+#include "event.h"
 #include "write/buf.h"
 #include "connection/conn.h"
 #include "diagnose_impl.h"
@@ -108,6 +109,40 @@ static bool put_retries(struct buf *b, const struct told *t)
 	return true;
 }
 
+/* The persist timer probed a closed window. */
+static bool is_window_probe(const struct told *t)
+{
+	return t->conn && t->conn->timer == TIMER_PERSIST && t->conn->now & NOW_ZERO_WINDOW;
+}
+
+/* What was tried, how often. */
+static bool put_unanswered(struct buf *b, const struct told *t)
+{
+	if (is_window_probe(t)) {
+		buf_str(b, "its window was closed and ");
+		put_retries(b, t);
+		buf_str(b, " probes of it were not answered");
+		return true;
+	}
+	if (t->finding->kind == FIND_FIN_WAIT_1_PEER_GONE)
+		buf_str(b, "our FIN, or data before it,");
+	else if (t->finding->kind == FIND_LAST_ACK_PEER_GONE)
+		buf_str(b, "our FIN");
+	else
+		buf_str(b, "what was sent");
+	if (t->finding->kind == FIND_PEER_SILENT && t->finding->value) {
+		buf_str(b, " (");
+		put_bytes(b, t);
+		buf_str(b, " wait)");
+	}
+	buf_str(b, " was sent ");
+	put_retries(b, t);
+	buf_str(b, t->finding->kind == FIND_LAST_ACK_PEER_GONE ?
+			   " times again and never acknowledged" :
+			   " times again without an answer");
+	return true;
+}
+
 static bool put_time_wait(struct buf *b, const struct told *t)
 {
 	buf_u64(b, t->time_wait);
@@ -170,13 +205,32 @@ SETTING(somaxconn, FACT_SOMAXCONN)
 SETTING(tw_reuse, FACT_TW_REUSE)
 SETTING(retries2, FACT_RETRIES2)
 
+/* No process has it any more, and none can act on it. */
+static bool is_orphan(const struct told *t)
+{
+	return !t->conn || t->conn->seen & (SEEN_ORPHAN | SEEN_MINISOCK);
+}
+
 /* Which of the two says how often a FIN is sent again. */
 static bool put_retry_limit(struct buf *b, const struct told *t)
 {
-	bool orphan = !t->conn || t->conn->seen & (SEEN_ORPHAN | SEEN_MINISOCK);
+	buf_str(b, is_orphan(t) ? "net.ipv4.tcp_orphan_retries = " : "net.ipv4.tcp_retries2 = ");
+	return is_orphan(t) ? put_orphan_retries(b, t) : put_retries2(b, t);
+}
 
-	buf_str(b, orphan ? "net.ipv4.tcp_orphan_retries = " : "net.ipv4.tcp_retries2 = ");
-	return orphan ? put_orphan_retries(b, t) : put_retries2(b, t);
+static bool put_how_long(struct buf *b, const struct told *t)
+{
+	bool known = put_retry_limit(b, t);
+
+	buf_str(b, is_orphan(t) ? " says how long" : " and TCP_USER_TIMEOUT say how long");
+	return known;
+}
+
+/* What a process can set. */
+static bool put_time_out(struct buf *b, const struct told *t)
+{
+	buf_str(b, "a write time-out or TCP_USER_TIMEOUT");
+	return !is_orphan(t);
 }
 
 static bool put_ports(struct buf *b, const struct told *t)
@@ -282,6 +336,7 @@ const struct told_piece told_pieces[] = {
 	{"more", put_more},
 	{"bytes", put_bytes},
 	{"retries", put_retries},
+	{"unanswered", put_unanswered},
 	{"time_wait", put_time_wait},
 	{"next", put_next},
 	{"ends", put_ends},
@@ -299,5 +354,7 @@ const struct told_piece told_pieces[] = {
 	{"tw_reuse", put_tw_reuse},
 	{"retries2", put_retries2},
 	{"retry_limit", put_retry_limit},
+	{"how_long", put_how_long},
+	{"time_out", put_time_out},
 };
 const unsigned told_piece_count = sizeof(told_pieces) / sizeof(told_pieces[0]);

@@ -100,15 +100,13 @@ static const struct sentences sentences[] = {
 		"not close, look for CLOSE-WAIT there",
 		""},
 	[FIND_FIN_WAIT_1_PEER_GONE] = {
-		"our FIN, or data before it, was sent {retries} times again without an answer: "
-		"the peer is gone or a firewall drops it[; closed here by {orphaned}][; the kernel "
-		"gives up in about {ends}]",
-		"{retry_limit} and TCP_USER_TIMEOUT say how long; get rid of {it} now",
+		"{unanswered}: the peer is gone or a firewall drops it[; closed here by "
+		"{orphaned}][; the kernel gives up in about {ends}]",
+		"{how_long}; get rid of {it} now",
 		"{ss}"},
 	[FIND_LAST_ACK_PEER_GONE] = {
-		"the peer closed first, our FIN was sent {retries} times again and never "
-		"acknowledged: the peer is gone or a firewall drops it[; closed here by "
-		"{orphaned}][; the kernel gives up in about {ends}]",
+		"the peer closed first, {unanswered}: the peer is gone or a firewall drops it[; "
+		"closed here by {orphaned}][; the kernel gives up in about {ends}]",
 		"{retry_limit} says how long; get rid of {it} now",
 		"{ss}"},
 	[FIND_CLOSING_STUCK] = {
@@ -154,16 +152,15 @@ static const struct sentences sentences[] = {
 		"net.ipv4.tcp_max_tw_buckets = {limit}",
 		""},
 	[FIND_PEER_SILENT] = {
-		"what was sent[ ({bytes} wait)] was sent {retries} times again without an answer: "
-		"the peer is gone or a firewall drops it[; the kernel gives up in about {ends}]",
+		"{unanswered}: the peer is gone or a firewall drops it[; the kernel gives up in "
+		"about {ends}]",
 		"net.ipv4.tcp_retries2 = {retries2} says how long, TCP_USER_TIMEOUT for one socket; "
 		"get rid of {it} now",
 		"{ss}"},
 	[FIND_ZERO_WINDOW] = {
 		"the peer's window is closed and {bytes} wait to be sent: the application at the "
 		"other end does not read",
-		"look at the peer's process; a write time-out or TCP_USER_TIMEOUT ends it here; "
-		"get rid of {it} now",
+		"look at the peer's process[; {time_out} ends it here]; get rid of {it} now",
 		"{ss}"},
 	[FIND_FD_LIMIT_NEAR] = {
 		"{who} has {value} of its {limit} descriptors open: at the limit accept() and "
