@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rules, a case a row: what is a finding, what is none (silence above all), from
- * when on; counts against limits; when the kernel gives up; that no sentence has a
- * hole in it. Holders and facts, which the rules read.
+ * when on; counts against limits; when the kernel gives up. Holders and facts, which
+ * the rules read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,14 +12,12 @@
 
 #include <cmocka.h>
 
-#include "write/buf.h"
 #include "connection/conn.h"
 #include "stuck/diagnose.h"
 #include "event.h"
 #include "connection/facts.h"
 #include "process/holders.h"
 #include "pipeline/pipeline.h"
-#include "process/proc.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 #define S 1000000000ull
@@ -305,115 +303,6 @@ static void test_ends(void **state)
 	facts_free(facts);
 }
 
-/* Every kind, with all that can be known and with nothing: whole sentences. */
-static void test_sentences(void **state)
-{
-	const struct row any = {"", ST_CLOSE_WAIT, 0, 9, 9, 0, 1, 0, TIMER_RETRANSMIT, 2, 1, 0};
-	struct proc who = {.pid = 812, .comm = "pay{ments}"};
-	struct sysfacts *facts = facts_new();
-	struct conn c = conn_of(&any);
-	struct buf b = {0};
-
-	for (uint32_t id = FACT_FIRST_NETNS; id < FACT_FIRST_PROC; id++)
-		tell(facts, id, NETNS, 0, id);
-	for (unsigned kind = FIND_NONE + 1; kind < FIND_KINDS; kind++) {
-		struct finding f = {.kind = kind, .value = 5, .limit = 9, .retries = 3,
-				    .next_ns = 1, .ends_ns = 1, .blocked = true};
-		struct finding bare = {.kind = kind, .next_ns = -1, .ends_ns = -1};
-		struct told full = {.finding = &f, .conn = &c, .facts = facts, .who = &who, .fd = 4,
-				    .count = 1};
-		struct told none = {.finding = &bare, .fd = -1, .count = 2};
-
-		b.len = 0;
-		told_explanation(&b, &full);
-		told_advice(&b, &full);
-		told_explanation(&b, &none);
-		told_advice(&b, &none);
-		buf_char(&b, '\0');
-		assert_false(b.failed);
-		assert_null(strstr(b.data, "{}"));
-		for (char *at = b.data; (at = strchr(at, '{')); at++)
-			assert_memory_equal(at, "{ments}", 7); /* the process's own name */
-		assert_int_equal(word_to_finding(word_finding(kind)), kind);
-		b.len = 0;
-		finding_explain(&b, kind);
-		buf_char(&b, '\0');
-		assert_non_null(strstr(b.data, word_finding(kind)));
-		assert_non_null(strstr(b.data, "found by: "));
-		assert_non_null(strstr(b.data, "  * "));
-	}
-	assert_int_equal(word_to_finding("nonsense"), FIND_NONE);
-	assert_string_equal(word_finding(FIND_KINDS), word_finding(FIND_NONE));
-	buf_free(&b);
-	facts_free(facts);
-}
-
-/* What stands in a sentence is true of this socket. */
-static void test_truth(void **state)
-{
-	static const struct row shut = {
-		"", ST_ESTABLISHED, 0, 9, 9, 0, 5, NOW_ZERO_WINDOW, TIMER_PERSIST, 4, 1, 0};
-	struct finding f = {.kind = FIND_PEER_SILENT, .retries = 4, .value = 5, .ends_ns = -1};
-	struct conn c = conn_of(&shut);
-	struct told t = {.finding = &f, .conn = &c, .fd = -1, .count = 1};
-	struct buf b = {0};
-
-	told_explanation(&b, &t);
-	buf_char(&b, '\0');
-	assert_string_equal(b.data, "its window was closed and 4 probes of it were not answered: "
-				    "the peer is gone or a firewall drops it");
-	b.len = 0;
-	c.timer = TIMER_RETRANSMIT;
-	told_explanation(&b, &t);
-	buf_char(&b, '\0');
-	assert_string_equal(b.data, "what was sent (5 B wait) was sent 4 times again without an "
-				    "answer: the peer is gone or a firewall drops it");
-	for (unsigned kind = 0; kind < 2; kind++) {
-		f.kind = kind ? FIND_ZERO_WINDOW : FIND_FIN_WAIT_1_PEER_GONE;
-		for (int orphan = 0; orphan < 2; orphan++) {
-			c.seen = orphan ? SEEN_ORPHAN : 0;
-			b.len = 0;
-			told_remedy(&b, &t);
-			buf_char(&b, '\0');
-			assert_int_equal(!strstr(b.data, "TCP_USER_TIMEOUT"), orphan);
-		}
-	}
-	buf_free(&b);
-}
-
-/* The command names exactly the socket, or what a group shares. */
-static void test_commands(void **state)
-{
-	const struct row row = {"", ST_CLOSE_WAIT, 0, 90, 0, 0, 0, 0, 0, 0, 1, 0};
-	struct finding f = {.kind = FIND_CLOSE_WAIT_LEAK};
-	struct conn c = conn_of(&row);
-	struct told t = {.finding = &f, .conn = &c, .fd = 4, .count = 1};
-	static const struct {
-		uint32_t count;
-		uint8_t role;
-		bool spread;
-		const char *want;
-	} cases[] = {
-		{1, ROLE_CLIENT, false,
-		 "ss -K state close-wait src 10.0.0.0 sport = :40000 dst 10.0.0.2 dport = :443"},
-		{9, ROLE_CLIENT, false, "ss -K state close-wait dst 10.0.0.2 dport = :443"},
-		{9, ROLE_SERVER, false, "ss -K state close-wait dst 10.0.0.2 sport = :40000"},
-		{9, ROLE_SERVER, true, "ss -K state close-wait sport = :40000"},
-	};
-	struct buf b = {0};
-
-	for (size_t i = 0; i < LENGTH(cases); i++) {
-		t.count = cases[i].count;
-		c.role = cases[i].role;
-		t.spread_peers = cases[i].spread;
-		b.len = 0;
-		told_commands(&b, &t);
-		buf_char(&b, '\0');
-		assert_string_equal(b.data, cases[i].want);
-	}
-	buf_free(&b);
-}
-
 static void test_holders(void **state)
 {
 	struct holders *h = holders_new(200);
@@ -479,9 +368,7 @@ int main(void)
 		cmocka_unit_test(test_rules),	  cmocka_unit_test(test_min_age),
 		cmocka_unit_test(test_listeners), cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_sentences), cmocka_unit_test(test_commands),
-		cmocka_unit_test(test_truth),	  cmocka_unit_test(test_holders),
-		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_holders),	  cmocka_unit_test(test_facts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

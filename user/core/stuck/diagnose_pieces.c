@@ -41,13 +41,23 @@ static bool put_orphaned(struct buf *b, const struct told *t)
 	return t->conn && !t->conn->holders && put_owner(b, t);
 }
 
+/* No process has it any more, and none can act on it. */
+static bool is_orphan(const struct told *t)
+{
+	return !t->conn || t->conn->seen & (SEEN_ORPHAN | SEEN_MINISOCK);
+}
+
+/* A process to speak to. An orphan's last owner is none: it may be gone. */
+static bool has_pid(const struct told *t)
+{
+	return t->who && t->who->pid && !(t->conn && is_orphan(t));
+}
+
 static bool put_pid(struct buf *b, const struct told *t)
 {
-	if (t->who && t->who->pid)
+	if (has_pid(t))
 		buf_u64(b, t->who->pid);
-	else
-		buf_str(b, "PID");
-	return t->who && t->who->pid;
+	return has_pid(t);
 }
 
 /* Of a group, one of several. */
@@ -67,6 +77,8 @@ static bool put_it(struct buf *b, const struct told *t)
 
 static bool put_stack(struct buf *b, const struct told *t)
 {
+	if (!has_pid(t))
+		return false;
 	buf_str(b, "gdb -p ");
 	put_pid(b, t);
 	buf_str(b, " -batch -ex 'thread apply all bt'");
@@ -205,12 +217,6 @@ SETTING(somaxconn, FACT_SOMAXCONN)
 SETTING(tw_reuse, FACT_TW_REUSE)
 SETTING(retries2, FACT_RETRIES2)
 
-/* No process has it any more, and none can act on it. */
-static bool is_orphan(const struct told *t)
-{
-	return !t->conn || t->conn->seen & (SEEN_ORPHAN | SEEN_MINISOCK);
-}
-
 /* Which of the two says how often a FIN is sent again. */
 static bool put_retry_limit(struct buf *b, const struct told *t)
 {
@@ -251,14 +257,17 @@ static bool put_service(struct buf *b, const struct told *t)
 	return true;
 }
 
-/* ss speaks of its own network namespace. */
-static void put_enter(struct buf *b, const struct told *t)
+/* ss speaks of its own network namespace; with no process to enter another one by, we do. */
+static bool put_enter(struct buf *b, const struct told *t)
 {
 	if (!t->other_netns)
-		return;
+		return true;
+	if (!has_pid(t))
+		return false;
 	buf_str(b, "nsenter -n -t ");
 	put_pid(b, t);
 	buf_char(b, ' ');
+	return true;
 }
 
 static void put_state(struct buf *b, unsigned state)
@@ -294,8 +303,10 @@ static bool put_ss(struct buf *b, const struct told *t)
 
 	if (!c)
 		return false;
-	put_enter(b, t);
-	buf_str(b, "ss -K ");
+	if (put_enter(b, t))
+		buf_str(b, "ss -K ");
+	else
+		buf_printf(b, "tcptrail stuck --kill netns = %u ", c->netns);
 	put_state(b, c->state);
 	if (t->count == 1) {
 		put_address(b, "src", c->local);
@@ -315,9 +326,8 @@ static bool put_ss(struct buf *b, const struct told *t)
 
 static bool put_syn_list(struct buf *b, const struct told *t)
 {
-	if (!t->conn)
+	if (!t->conn || !put_enter(b, t))
 		return false;
-	put_enter(b, t);
 	buf_str(b, "ss -tn state syn-recv");
 	put_port(b, "sport", t->conn->lport);
 	return true;

@@ -78,11 +78,11 @@ static const struct sentences sentences[] = {
 	[FIND_CLOSE_WAIT_UNREAD] = {
 		"the peer has closed and {who} has not even read that (EOF): it no longer looks at "
 		"this socket[ (fd {fd})][; {blocked} from the same port waits for it]",
-		"find out why it is not polled; until then get rid of {it}", "{stack}\n{ss}"},
+		"find out why it is not polled; until then get rid of {it}", "[{stack}\n]{ss}"},
 	[FIND_CLOSE_WAIT_BACKLOG] = {
 		"{bytes} and then the peer's EOF wait to be read[ on fd {fd}]: {who} stopped "
 		"reading before the end[; {blocked} from the same port waits for it]",
-		"find out what its reader waits for; until then get rid of {it}", "{stack}\n{ss}"},
+		"find out what its reader waits for; until then get rid of {it}", "[{stack}\n]{ss}"},
 	[FIND_NEVER_ACCEPTED] = {
 		"the handshake is done but {who} has not called accept(): the client believes "
 		"that it is served",
