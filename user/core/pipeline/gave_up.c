@@ -5,8 +5,9 @@
  * Told by what waits at ->CLOSE: the retransmission timer runs while something is in
  * flight, the persist timer while something is not sent, keepalive's when nothing
  * waits. The persist timer also tries again what did not leave this host, with the
- * peer's window open: that is a retransmission in all but name. The error does not tell: it is ETIMEDOUT, or what an ICMP message had said
- * before (sk_err_soft), and that only names why nobody answered.
+ * peer's window open: that is a retransmission in all but name. The error does not
+ * tell: it is ETIMEDOUT, or what an ICMP message had said before (sk_err_soft), and
+ * that only names why nobody answered.
  */
 #include <errno.h>
 
@@ -22,9 +23,10 @@ static bool tried(const struct event_tcp *t)
 
 bool ending_window_shut(const struct event_tcp *t)
 {
-	uint32_t waits = t->write_seq - t->snd_nxt, room = t->snd_una + t->snd_wnd - t->snd_nxt;
+	uint32_t waits = t->write_seq - t->snd_nxt;
+	int32_t room = (int32_t)(t->snd_una + t->snd_wnd - t->snd_nxt); /* < 0: it was taken back */
 
-	return room < (waits < t->mss ? waits : t->mss);
+	return room < (int32_t)(waits < t->mss ? waits : t->mss);
 }
 
 static enum event_timer timer_behind(const struct event_tcp *t)
