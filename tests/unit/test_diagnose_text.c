@@ -149,6 +149,29 @@ static void test_commands(void **state)
 	buf_free(&b);
 }
 
+/* Others in ESTABLISHED with the same service work: only ours are closed. */
+static void test_a_group_that_is_established(void **state)
+{
+	struct proc who = {.pid = 812, .comm = "nginx"};
+	struct finding f = {.kind = FIND_ZERO_WINDOW};
+	struct conn c = conn_in(ST_ESTABLISHED);
+	struct told t = {.finding = &f, .conn = &c, .who = &who, .fd = 4, .count = 2};
+	struct buf b = {0};
+
+	c.role = ROLE_CLIENT;
+	told_commands(&b, &t);
+	buf_char(&b, '\0');
+	assert_string_equal(b.data, "tcptrail stuck --kill --yes -p 812 state established dst "
+				    "10.0.0.2 dport = :443");
+	t.count = 1;
+	b.len = 0;
+	told_commands(&b, &t);
+	buf_char(&b, '\0');
+	assert_string_equal(b.data, "ss -K state established src 10.0.0.0 sport = :40000 dst "
+				    "10.0.0.2 dport = :443");
+	buf_free(&b);
+}
+
 /* In another namespace, and with no process to name: what can be run as it stands, or nothing. */
 static void test_commands_without_a_process(void **state)
 {
@@ -166,9 +189,9 @@ static void test_commands_without_a_process(void **state)
 		 "gdb -p 812 -batch -ex 'thread apply all bt'\n"
 		 "nsenter -n -t 812 ss -K state close-wait dst 10.0.0.2 dport = :443"},
 		{false, 0, FIND_CLOSE_WAIT_UNREAD,
-		 "tcptrail stuck --kill netns = 7 state close-wait dst 10.0.0.2 dport = :443"},
+		 "tcptrail stuck --kill --yes netns = 7 state close-wait dst 10.0.0.2 dport = :443"},
 		{true, SEEN_ORPHAN, FIND_LAST_ACK_PEER_GONE,
-		 "tcptrail stuck --kill netns = 7 state close-wait dst 10.0.0.2 dport = :443"},
+		 "tcptrail stuck --kill --yes netns = 7 state close-wait dst 10.0.0.2 dport = :443"},
 		{false, 0, FIND_NEVER_ACCEPTED, ""},
 		{false, 0, FIND_SYN_QUEUE_PILING, ""},
 	};
@@ -192,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_sentences),
 		cmocka_unit_test(test_truth),
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_a_group_that_is_established),
 		cmocka_unit_test(test_commands_without_a_process),
 	};
 

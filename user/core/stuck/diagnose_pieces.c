@@ -296,6 +296,25 @@ static void put_port(struct buf *b, const char *key, uint16_t port)
 	buf_printf(b, " %s = :%u", key, port);
 }
 
+/* By its state and service alone ss cannot tell one that hangs from one that works: any in
+ * ESTABLISHED may. We close none that does not hang. */
+static bool ss_knows_them(const struct told *t)
+{
+	return t->count == 1 || t->conn->state != ST_ESTABLISHED;
+}
+
+static void put_kill(struct buf *b, const struct told *t)
+{
+	buf_str(b, "tcptrail stuck --kill --yes ");
+	if (has_pid(t)) {
+		buf_str(b, "-p ");
+		put_pid(b, t);
+		buf_char(b, ' ');
+	}
+	if (t->other_netns)
+		buf_printf(b, "netns = %u ", t->conn->netns);
+}
+
 /* One socket by its four parts; a group by its state and the service that it shares. */
 static bool put_ss(struct buf *b, const struct told *t)
 {
@@ -303,10 +322,10 @@ static bool put_ss(struct buf *b, const struct told *t)
 
 	if (!c)
 		return false;
-	if (put_enter(b, t))
+	if (ss_knows_them(t) && put_enter(b, t))
 		buf_str(b, "ss -K ");
 	else
-		buf_printf(b, "tcptrail stuck --kill netns = %u ", c->netns);
+		put_kill(b, t);
 	put_state(b, c->state);
 	if (t->count == 1) {
 		put_address(b, "src", c->local);

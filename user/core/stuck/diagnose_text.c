@@ -118,7 +118,8 @@ static const struct sentences sentences[] = {
 		"the SYN was sent {retries} times again without an answer[, next in {next}][; "
 		"connect() fails in about {ends}][; the peer's {blocked} of this port is in its "
 		"way]",
-		"no refusal came either, so a firewall drops it, or the host is down; "
+		"no refusal came either: a firewall drops it, the host is down, or the listener's "
+		"accept queue is full; "
 		"net.ipv4.tcp_syn_retries = {syn_retries} (TCP_SYNCNT) says how long",
 		""},
 	[FIND_SYN_QUEUE_PILING] = {
