@@ -1,5 +1,6 @@
-# shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
 # What the scripts that bring their own test into a VM begin with; sourced, with their arguments,
 # which are run.sh's. A scratch folder "$dir", and "$out", where the VMs' files are left.
 set -u
