@@ -88,6 +88,10 @@ def check_findings(ground):
                 for r in records if r["event"]["name"] == "tcp.finding"}
     harness.Tally.true({k for _, k in findings} >= {"accept_queue_full", "syn_unanswered"},
                        f"found: {findings}")
+    for r in records:  # whose it is, as `stuck` says it
+        if r["event"]["name"] == "tcp.finding" and "holder_count" in r["tcp"]:
+            harness.Tally.equal(len(r["tcp"]["holders"]), min(r["tcp"]["holder_count"], 16))
+    harness.Tally.true(any(r["tcp"].get("holder_count") for r in records), "nobody holds any")
     found = set()
     for r in records:  # only what belongs to one, and only after it
         if r["event"]["name"] == "tcp.finding":

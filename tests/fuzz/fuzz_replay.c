@@ -25,6 +25,7 @@
  * links: user/output/text_events.c user/output/text_listeners.c user/output/text_open.c
  * links: user/output/text_sentence.c user/output/text_states.c user/output/text_timeline.c
  * links: user/output/text_stack.c user/output/text_watch.c user/output/json_stack.c
+ * links: user/output/json_holders.c
  * libs: -lzstd
  */
 #include <errno.h>

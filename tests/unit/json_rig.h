@@ -22,6 +22,7 @@
 #include "../../user/output/json_timeline.c"
 #include "../../user/output/json_conn.c"
 #include "../../user/output/json_sock.c"
+#include "../../user/output/json_holders.c"
 #include "../../user/output/json_stack.c"
 #include "../../user/output/json_stats.c"
 

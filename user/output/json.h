@@ -60,6 +60,8 @@ void json_counters(struct jsonw *w, const struct conn *c);
 /* The kernel's name of a reason, absent when it has none. */
 void json_rst_reason(struct json_face *f, struct jsonw *w, const char *key, unsigned reason);
 void json_drop_reason(struct json_face *f, struct jsonw *w, const char *key, unsigned reason);
+/* "holders": the first of them, absent where nobody holds it. How many there are. */
+uint32_t json_holders(struct json_face *f, struct jsonw *w, const struct conn *c);
 /* "timeline": the remembered steps (json_timeline.c). */
 void json_timeline(struct json_face *f, struct jsonw *w, const struct conn *c);
 

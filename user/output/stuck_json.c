@@ -9,12 +9,9 @@
 #include <string.h>
 
 #include "../core/connection/facts.h"
-#include "../core/process/proc.h"
 #include "../core/connection/words.h"
 #include "stack.h"
 #include "stuck.h"
-
-enum { HOLDERS_TOLD = 16 };
 
 static void put_sentence(struct jsonw *w, const char *key,
 			 void (*say)(struct buf *, const struct told *), const struct told *t)
@@ -62,28 +59,10 @@ static void put_finding(struct jsonw *w, const struct told *t, const struct stuc
 
 static void put_holders(struct stuck_view *v, struct jsonw *w, const struct conn *c)
 {
-	struct holder held[HOLDERS_TOLD];
-	uint32_t n = holders_get(pipeline_holders(v->s->p), c->cookie, held, HOLDERS_TOLD);
+	uint32_t n = json_holders(&v->face, w, c);
 
-	if (!n)
-		return;
-	json_array(w, "holders");
-	for (uint32_t i = 0; i < n && i < HOLDERS_TOLD; i++) {
-		const struct proc *p = proc_get(v->text.procs, held[i].proc);
-		const struct cgroup *g = cgroup_get(v->text.procs, p->cgroup);
-
-		if (!p->pid)
-			continue;
-		json_open(w, NULL);
-		json_u64(w, "pid", p->pid);
-		json_strn(w, "name", p->comm, PROC_COMM_LEN);
-		json_u64(w, "fd", held[i].fd);
-		if (g && g->path[0])
-			json_str(w, "cgroup", g->path);
-		json_close(w);
-	}
-	json_array_end(w);
-	json_u64(w, "holder_count", n);
+	if (n)
+		json_u64(w, "holder_count", n);
 }
 
 static void put_state_age(struct stuck_view *v, struct jsonw *w, const struct conn *c)
