@@ -12,12 +12,14 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <math.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -254,7 +256,57 @@ static long user_id(const char *user)
 	return pw ? (long)pw->pw_uid : -1;
 }
 
-const struct filter_names option_names = { .port = service_port, .uid = user_id };
+static long interface_index(const char *name)
+{
+	unsigned index = if_nametoindex(name);
+
+	return index ? (long)index : -1;
+}
+
+static bool has_addr(uint8_t (*addrs)[16], unsigned n, const uint8_t addr[16])
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!memcmp(addrs[i], addr, 16))
+			return true;
+	return false;
+}
+
+/* Waits for the resolver: nothing is traced yet. */
+static unsigned host_addrs(const char *name, int family, uint8_t (*out)[16], unsigned max)
+{
+	const struct addrinfo hints = {
+		.ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+	};
+	struct addrinfo *all;
+	unsigned n = 0;
+
+	if (getaddrinfo(name, NULL, &hints, &all))
+		return 0;
+	for (const struct addrinfo *a = all; a && n < max; a = a->ai_next) {
+		const struct sockaddr_in6 *in6 = (const void *)a->ai_addr;
+		const struct sockaddr_in *in = (const void *)a->ai_addr;
+		uint8_t addr[16] = { [10] = 0xff, [11] = 0xff };
+
+		if (a->ai_family == AF_INET6)
+			memcpy(addr, &in6->sin6_addr, 16);
+		else if (a->ai_family == AF_INET)
+			memcpy(addr + 12, &in->sin_addr, 4);
+		else
+			continue;
+		if (!has_addr(out, n, addr))
+			memcpy(out[n++], addr, 16);
+	}
+	freeaddrinfo(all);
+	return n;
+}
+
+const struct filter_names option_names = {
+	.port = service_port,
+	.uid = user_id,
+	.dev = interface_index,
+	.host = host_addrs,
+};
 
 /* A letter given twice asks for either; different letters must all hold. */
 static int option_add_term(struct parse *p, const struct option_row *row, struct filter *term)

@@ -13,7 +13,7 @@ _tcptrail_filter()
 	pid) echo @pid ;;
 	uid) echo @user ;;
 	cgroup) echo @file ;;
-	*) echo 'state exclude dport sport dst src pid uid comm cgroup netns role age verdict
+	*) echo 'state exclude dport sport dst src dev pid uid comm cgroup netns role age verdict
 		and or not' ;;
 	esac
 }

@@ -21,7 +21,7 @@ _tcptrail_filter()
 	(uid) _users ;;
 	(cgroup) _files ;;
 	(*)
-		compadd state exclude dport sport dst src pid uid comm cgroup netns role age verdict \
+		compadd state exclude dport sport dst src dev pid uid comm cgroup netns role age verdict \
 			and or not ;;
 	esac
 }

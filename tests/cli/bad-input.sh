@@ -100,6 +100,13 @@ mistake "filter: expected a state after 'state': .*, but it ends there" state
 mistake "filter word 2 '10.0.0.0/33': expected ADDRESS\[/PREFIX\]\[:PORT\] .* after 'dst'" \
 	conns dst 10.0.0.0/33
 mistake "filter word 2 '\[::1': expected ADDRESS.* after 'src'" conns src '[::1'
+mistake "filter word 2 'inet6:127.0.0.1': expected an IPv6 address after 'inet6:'" \
+	conns src inet6:127.0.0.1
+mistake "filter word 2 'inet:\[::1\]': expected an IPv4 address after 'inet:'" conns src 'inet:[::1]'
+mistake "filter word 3 'nosuch0': expected an interface's name or index after 'dev ='" \
+	conns dev = nosuch0
+mistake "filter word 1 'autobound': expected another condition: ss's autobound and fwmark .*" \
+	autobound
 mistake "filter word 3 'five': expected a process id after 'pid ='" conns pid = five
 mistake "filter word 2 '=': expected <, <=, > or >= after 'age'" conns age = 5m
 mistake "filter word 3 '5': expected a duration such as .* after 'age >'" conns age '>' 5

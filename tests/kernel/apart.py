@@ -191,6 +191,7 @@ def look(args, check, theirs):
     outside = ["nsenter", "-t", str(os.getppid()), "-n", args.tcptrail]
     tracers = {
         "inside": Tracer(args.tcptrail, ["events", *words, "--netns", inside]),
+        "of its interface": Tracer(args.tcptrail, ["conns", *words, "dev", "=", OURS]),
         "its ends": Tracer(args.tcptrail, ["conns", *words, "--netns", inside]),
         "outside": Tracer(outside[0], [*outside[1:], "conns", *words, "--netns", inside]),
         "until reaped": Tracer(outside[0], [*outside[1:], "conns", "--until", "reaped", *words,
@@ -202,6 +203,11 @@ def look(args, check, theirs):
     resets = [(r["network"]["local"]["port"], r["tcp"]["reset"]["direction"]) for r in records
               if r["event"]["name"] == "tcp.reset"]
     check("events: the one RST that is seen was sent", resets == [(ports[3], "sent")], resets)
+    _, records, _ = tracers.pop("of its interface").finish()
+    bound = sorted(r["network"]["local"]["port"] for r in records
+                   if r["event"]["name"] == "tcp.connection")
+    check(f"dev = {OURS}: those that are bound to it", bound == sorted(ports[:2]),
+          f"{bound}, of {ports}")
     for who, tracer in tracers.items():
         judge(check, who, tracer, ports)
 

@@ -27,7 +27,7 @@ static long uid_name(const char *user)
 	return !strcmp(user, "www-data") ? 33 : -1;
 }
 
-static const struct filter_names names = { port_name, uid_name };
+static const struct filter_names names = { .port = port_name, .uid = uid_name };
 
 static struct filter *parse(const char *text)
 {

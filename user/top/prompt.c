@@ -3,6 +3,7 @@
  * The filter's line: what is typed is a FILTER after each key, and holds at once when
  * it is one; what is wrong with it stands beside it, and the last good one holds on.
  */
+#include <net/if.h>
 #include <netdb.h>
 #include <string.h>
 #include <arpa/inet.h>
@@ -17,9 +18,17 @@ static long port_of(const char *service)
 	return s ? ntohs((uint16_t)s->s_port) : -1;
 }
 
+static long index_of(const char *interface)
+{
+	unsigned index = if_nametoindex(interface);
+
+	return index ? (long)index : -1;
+}
+
+/* No host's name: a resolver may take seconds, and one types. */
 static bool parse(struct top *v, const char *text, struct filter **out)
 {
-	static const struct filter_names names = {.port = port_of};
+	static const struct filter_names names = {.port = port_of, .dev = index_of};
 	struct prompt *p = &v->prompt;
 	char line[FILTER_TEXT], *words[] = {line};
 	struct filter_error err = {0};

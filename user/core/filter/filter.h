@@ -22,11 +22,16 @@ struct filter_error {
 	char message[FILTER_MESSAGE_LEN]; /* what was expected */
 };
 
-/* How names become numbers: files and NSS are not for the core, so the caller lends these.
- * Each returns the number, or -1 for "no such name". Either may be NULL. */
+/* How names become numbers: files, NSS and the network are not for the core, so the caller lends
+ * these. Each may be NULL, and is where nobody may wait for it, or a stranger asks. */
 struct filter_names {
+	/* The number, or -1 for "no such name". */
 	long (*port)(const char *service);
 	long (*uid)(const char *user);
+	long (*dev)(const char *interface); /* its index */
+	/* The addresses of a host (IPv4 mapped), of one family (4, 6) or of both (0), into the
+	 * first of out; how many, at most max. 0: none. */
+	unsigned (*host)(const char *name, int family, uint8_t (*out)[16], unsigned max);
 };
 
 /* words: argv-style FILTER (each may hold blanks and parentheses inside). *out is NULL for an

@@ -148,6 +148,13 @@ static enum filter_result match_netns(const struct filter *f, const struct filte
 	return s->conn->netns ? equal_or_not(f, s->conn->netns == f->number) : FILTER_UNKNOWN;
 }
 
+static enum filter_result match_dev(const struct filter *f, const struct filter_subject *s)
+{
+	if (!s->conn->netns) /* a capture: it has no sockets */
+		return FILTER_UNKNOWN;
+	return equal_or_not(f, conn_end(s->conn)->bound_dev == f->number);
+}
+
 static enum filter_result proc_pid(const struct filter *f, const struct filter_subject *s,
 				   const struct proc *p)
 {
@@ -259,7 +266,8 @@ static enum filter_result (*const match_term[NODE_KINDS])(const struct filter *,
 							  const struct filter_subject *) = {
 	[NODE_STATE] = match_state,   [NODE_PORTS] = match_ports, [NODE_ADDR] = match_addr,
 	[NODE_FAMILY] = match_family, [NODE_PID] = match_pid,     [NODE_UID] = match_uid,
-	[NODE_NETNS] = match_netns,   [NODE_AGE] = match_age,     [NODE_COMM] = match_comm,
+	[NODE_NETNS] = match_netns,   [NODE_DEV] = match_dev,     [NODE_AGE] = match_age,
+	[NODE_COMM] = match_comm,
 	[NODE_CGROUP] = match_cgroup, [NODE_VERDICT] = match_verdict, [NODE_ROLE] = match_role,
 };
 

@@ -19,6 +19,7 @@ enum node_kind {
 	NODE_PID,     /* op number */
 	NODE_UID,     /* op number */
 	NODE_NETNS,   /* op number */
+	NODE_DEV,     /* op number: an interface's index */
 	NODE_AGE,     /* op number, ns */
 	NODE_COMM,    /* text */
 	NODE_CGROUP,  /* text: that path and what is below it */
@@ -72,6 +73,8 @@ struct filter *filter_node_join(enum node_kind kind, struct filter *a, struct fi
 int filter_value_number(const char *s, unsigned len, uint64_t max, uint64_t *out);
 int filter_value_duration(const char *s, unsigned len, uint64_t *out_ns);
 int filter_value_addr(struct filter *out, const char *s, unsigned len);
+/* This address and no other. */
+void filter_value_addr_is(struct filter *out, const uint8_t addr[16]);
 int filter_value_states(const char *s, unsigned len, uint32_t *out);
 int filter_value_verdict(struct filter *out, const char *s, unsigned len);
 int filter_value_role(const char *s, unsigned len, uint64_t *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parser's state, shared by filter_parse.c (tokens and connectives) and
- * filter_term.c (conditions) and nobody else.
+ * The parser's state, shared by filter_parse.c (tokens and connectives),
+ * filter_term.c (conditions) and filter_host.c (ends) and nobody else.
  */
 #ifndef TCPTRAIL_FILTER_PARSER_H
 #define TCPTRAIL_FILTER_PARSER_H
@@ -40,6 +40,9 @@ bool token_is_any(const struct token *t, const char *const words[], unsigned n);
 
 /* filter_term.c: one condition at p->tok; leaves the token behind it. */
 struct filter *parser_term(struct parser *p);
+/* filter_host.c: the end that p->tok says, compared. NULL: it says none. */
+struct filter *parser_host(struct parser *p, unsigned side, enum compare op);
+struct filter *parser_ports(struct parser *p, unsigned side, enum compare op);
 /* Does a condition begin with this token? */
 bool parser_term_starts(const struct token *t);
 

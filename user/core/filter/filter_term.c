@@ -7,10 +7,8 @@
  * A reader returns NULL where the token is no value of its kind; the message is
  * made in one place from the row.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "filter_parser.h"
 
@@ -42,139 +40,24 @@ struct term {
 
 static struct filter *read_ports(struct parser *p, const struct term *t, enum compare op)
 {
-	const char *s = p->tok.s;
-	unsigned len = p->tok.len;
-	struct filter *f = filter_node(NODE_PORTS);
-
-	if (!f)
-		return parser_oom(p);
-	f->side = t->side;
-	if (len && *s == ':')
-		s++, len--;
-	if (!filter_value_ports(&f->ports, s, len, p->names) &&
-	    !filter_ports_compare(&f->ports, op))
-		return f;
-	filter_free(f);
-	return NULL;
-}
-
-/* ADDR, ADDR/PREFIX, ADDR:PORT, [V6], [V6]/PREFIX, [V6]:PORT, :PORT, * and *:PORT. Splits in
- * two texts, either of which may be empty for "any". */
-static bool host_split(const char *s, unsigned len, struct token *addr, struct token *port)
-{
-	const char *colon, *close;
-
-	*addr = *port = (struct token){ .s = "", .len = 0 };
-	if (len && *s == '[') {
-		close = memchr(s, ']', len);
-		if (!close || close == s + 1)
-			return false;
-		addr->s = s + 1;
-		addr->len = (unsigned)(close - s - 1);
-		colon = close + 1;
-		if (colon == s + len)
-			return true;
-		if (*colon != ':')
-			return false;
-	} else {
-		colon = memchr(s, ':', len);
-		/* Two colons and no brackets: all of it is an IPv6 address. */
-		if (!colon || memchr(colon + 1, ':', len - (unsigned)(colon + 1 - s))) {
-			addr->s = s;
-			addr->len = len;
-			return len > 0;
-		}
-		addr->s = s;
-		addr->len = (unsigned)(colon - s);
-	}
-	port->s = colon + 1;
-	port->len = len - (unsigned)(colon + 1 - s);
-	return port->len > 0;
-}
-
-static bool part_is_any(const struct token *t)
-{
-	return !t->len || (t->len == 1 && *t->s == '*');
-}
-
-/* The families that ss writes before a host. */
-static struct token host_without_family(const struct token *t)
-{
-	static const char *const families[] = { "inet:", "inet6:", "tcp:" };
-	struct token rest = *t;
-
-	for (unsigned i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-		unsigned n = strlen(families[i]);
-
-		if (t->len > n && !strncasecmp(t->s, families[i], n)) {
-			rest.s += n;
-			rest.len -= n;
-			break;
-		}
-	}
-	return rest;
-}
-
-/* [V6]/64: ss wants the prefix inside or outside of the brackets; we take both. */
-static bool host_move_prefix(struct token *host, char *buf, unsigned size)
-{
-	const char *close = memchr(host->s, ']', host->len);
-	unsigned addr, tail;
-
-	if (!host->len || *host->s != '[' || !close || close + 1 >= host->s + host->len ||
-	    close[1] != '/')
-		return true;
-	addr = (unsigned)(close - host->s);
-	for (tail = addr + 1; tail < host->len && host->s[tail] != ':'; tail++)
-		;
-	if (host->len + 1 > size)
-		return false;
-	snprintf(buf, size, "%.*s%.*s]%.*s", (int)addr, host->s, (int)(tail - addr - 1), close + 1,
-		 (int)(host->len - tail), host->s + tail);
-	host->s = buf;
-	return true;
+	return parser_ports(p, t->side, op);
 }
 
 static struct filter *read_host(struct parser *p, const struct term *t, enum compare op)
 {
-	struct token host = host_without_family(&p->tok), addr, port;
-	struct filter *f = NULL, *g;
-	char moved[80];
+	return parser_host(p, t->side, op);
+}
 
-	if (!host_move_prefix(&host, moved, sizeof(moved)) ||
-	    !host_split(host.s, host.len, &addr, &port))
-		return NULL;
-	if (!part_is_any(&addr) || part_is_any(&port)) {
-		f = filter_node(NODE_ADDR);
-		if (!f)
-			return parser_oom(p);
-		f->side = t->side;
-		f->addr.any = part_is_any(&addr);
-		if (!f->addr.any && filter_value_addr(f, addr.s, addr.len))
-			goto bad;
-	}
-	if (!part_is_any(&port)) {
-		g = filter_node(NODE_PORTS);
-		if (!g)
-			goto oom;
-		g->side = t->side;
-		if (filter_value_ports(&g->ports, port.s, port.len, p->names)) {
-			filter_free(g);
-			goto bad;
-		}
-		f = filter_and(f, g);
-		if (!f)
-			return parser_oom(p);
-	}
-	if (op == CMP_NE)
-		f = filter_node_join(NODE_NOT, f, NULL);
-	return f ? f : parser_oom(p);
-oom:
-	filter_free(f);
-	return parser_oom(p);
-bad:
-	filter_free(f);
-	return NULL;
+/* Another namespace's interface of that name may have another index. */
+static long number_named(const struct parser *p, const struct term *t, const char *name)
+{
+	const struct filter_names *names = p->names;
+
+	if (t->kind == NODE_UID && names && names->uid)
+		return names->uid(name);
+	if (t->kind == NODE_DEV && names && names->dev)
+		return names->dev(name);
+	return -1;
 }
 
 static struct filter *read_number(struct parser *p, const struct term *t, enum compare op)
@@ -188,9 +71,9 @@ static struct filter *read_number(struct parser *p, const struct term *t, enum c
 	f->op = op;
 	if (!filter_value_number(p->tok.s, p->tok.len, UINT32_MAX, &f->number))
 		return f;
-	if (t->kind == NODE_UID && p->names && p->names->uid && p->tok.len < sizeof(name)) {
+	if (p->tok.len && p->tok.len < sizeof(name)) {
 		snprintf(name, sizeof(name), "%.*s", (int)p->tok.len, p->tok.s);
-		id = p->names->uid(name);
+		id = number_named(p, t, name);
 	}
 	if (id >= 0) {
 		f->number = (uint64_t)id;
@@ -246,6 +129,7 @@ static const struct term terms[] = {
 	{ "pid", OPS_EQUAL | OPS_ORDER, false, NODE_PID, 0, "a process id", read_number },
 	{ "uid", OPS_EQUAL | OPS_ORDER, false, NODE_UID, 0, "a user's number or name", read_number },
 	{ "netns", OPS_EQUAL, false, NODE_NETNS, 0, "a namespace's inode number", read_number },
+	{ "dev", OPS_EQUAL, false, NODE_DEV, 0, "an interface's name or index", read_number },
 	{ "comm", OPS_EQUAL, false, NODE_COMM, 0, "a command's name", read_text },
 	{ "cgroup", OPS_EQUAL, false, NODE_CGROUP, 0, "a path such as /system.slice", read_text },
 	{ "age", OPS_ORDER, true, NODE_AGE, 0, "a duration such as 30s, 5m, 2h or 1d", read_value },
@@ -255,6 +139,9 @@ static const struct term terms[] = {
 };
 
 static const char *const state_keys[] = { "state", "exclude" };
+
+/* ss's, and nothing that a hook tells. */
+static const char *const untold_keys[] = { "autobound", "fwmark" };
 
 #define STATE_EXPECTED                                                                     \
 	"established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, "     \
@@ -333,14 +220,17 @@ struct filter *parser_term(struct parser *p)
 	for (unsigned i = 0; i < sizeof(terms) / sizeof(terms[0]); i++)
 		if (token_is(&p->tok, terms[i].key))
 			return parse_comparison(p, &terms[i]);
+	if (token_is_any(&p->tok, untold_keys, 2))
+		return parser_fail(p, &p->tok, "expected another condition: ss's autobound and "
+				   "fwmark are nothing that is traced");
 	return parser_fail(p, &p->tok,
-			   "expected a condition: state, exclude, src, dst, sport, dport, pid, "
-			   "uid, comm, cgroup, netns, age, role or verdict");
+			   "expected a condition: state, exclude, src, dst, sport, dport, dev, "
+			   "pid, uid, comm, cgroup, netns, age, role or verdict");
 }
 
 bool parser_term_starts(const struct token *t)
 {
-	if (token_is_any(t, state_keys, 2))
+	if (token_is_any(t, state_keys, 2) || token_is_any(t, untold_keys, 2))
 		return true;
 	for (unsigned i = 0; i < sizeof(terms) / sizeof(terms[0]); i++)
 		if (token_is(t, terms[i].key))

@@ -233,6 +233,8 @@ int filter_ports_union(struct port_set *a, const struct port_set *b)
 
 /* ---- addresses ----------------------------------------------------------------- */
 
+static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
+
 /* iproute's short form: "10" and "192.168" are read with zeros behind, if a prefix follows. */
 static bool addr_v4(const char *s, bool short_form, uint8_t out[4])
 {
@@ -250,9 +252,20 @@ static bool addr_v4(const char *s, bool short_form, uint8_t out[4])
 	return inet_pton(AF_INET, full, out) == 1;
 }
 
+static bool is_mapped(const uint8_t addr[16])
+{
+	return !memcmp(addr, v4_mapped, sizeof(v4_mapped));
+}
+
+void filter_value_addr_is(struct filter *out, const uint8_t addr[16])
+{
+	memcpy(out->addr.bytes, addr, 16);
+	out->addr.bits = 128;
+	out->addr.v4 = is_mapped(addr);
+}
+
 int filter_value_addr(struct filter *out, const char *s, unsigned len)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char text[VALUE_MAX];
 	uint64_t bits = 0;
 	uint8_t v4[4];
@@ -269,7 +282,7 @@ int filter_value_addr(struct filter *out, const char *s, unsigned len)
 	if (addr_v4(text, slash != NULL, v4)) {
 		if (bits > 32)
 			return -EINVAL;
-		memcpy(out->addr.bytes, mapped, 12);
+		memcpy(out->addr.bytes, v4_mapped, 12);
 		memcpy(out->addr.bytes + 12, v4, 4);
 		out->addr.v4 = true;
 		out->addr.bits = 96 + (slash ? bits : 32);
@@ -279,7 +292,7 @@ int filter_value_addr(struct filter *out, const char *s, unsigned len)
 		return -EINVAL;
 	out->addr.bits = slash ? bits : 128;
 	/* ::ffff:1.2.3.4 is the IPv4 address; ::/0 is every IPv6 one, and those only. */
-	out->addr.v4 = out->addr.bits >= 96 && !memcmp(out->addr.bytes, mapped, 12);
+	out->addr.v4 = out->addr.bits >= 96 && is_mapped(out->addr.bytes);
 	return 0;
 }
 
