@@ -139,6 +139,16 @@ done
 check "--help names every command" "$(timeout 10 "$tcptrail" --help |
 	grep -cE '^  (watch|events|conns|timeline|states|listeners|doctor) ')" -eq 7
 
+# -c counts findings, whatever stands above them.
+for n in 1 2 3; do
+	"$tcptrail" stuck --watch -c $n --from tests/fleet/queues.ttr >"$work/out" 2>"$work/err"
+	check "stuck --watch -c $n: so many findings" \
+		"$(grep -cE '^(critical|warning|info) ' "$work/out")" -eq $n
+done
+"$tcptrail" stuck --min-age 0 -c 1 --from tests/golden/netns_destroyed.ttr >"$work/out"
+check "stuck -c 1: the counts, and one finding" \
+	"$(grep -cE '^(critical|warning|info) |^STATE ' "$work/out")" -eq 2
+
 # ---- ends, for real -------------------------------------------------------------------
 
 finish() {

@@ -179,7 +179,7 @@ void stuck_list_text(struct stuck_view *v)
 		struct buf *b = stuck_begin_record(v);
 
 		buf_str(b, "nothing is stuck\n");
-		stuck_end_record(v);
+		sink_commit(v->s->out);
 		return;
 	}
 	put_heading(v);

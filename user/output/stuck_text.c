@@ -428,7 +428,7 @@ void stuck_print_text(struct stuck_view *v)
 	put_lost(v, b);
 	if (!r->ngroups)
 		buf_str(b, "nothing is stuck\n");
-	stuck_end_record(v);
+	sink_commit(v->s->out); /* no record: -c counts findings, as in JSON */
 	for (uint32_t i = 0; i < r->ngroups && !v->s->stop; i++) {
 		b = stuck_begin_record(v);
 		buf_char(b, '\n');
