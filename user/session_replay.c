@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "session_impl.h"
 
@@ -29,6 +30,31 @@ static bool is_finite(const struct options *o)
 	return !o->speed;
 }
 
+static int stat_from(const char *path, struct stat *st)
+{
+	return strcmp(path, "-") ? stat(path, st) : fstat(STDIN_FILENO, st);
+}
+
+/* Merged with itself a file would be two of everything. Pipes and standard input are read once. */
+static int refuse_twice(const struct options *o, char *msg, size_t msg_len)
+{
+	struct stat st[OPT_FROM_MAX];
+
+	for (unsigned i = 0; i < o->nfrom; i++) {
+		if (stat_from(o->from[i], &st[i]))
+			st[i].st_mode = 0; /* whoever opens it says why */
+		for (unsigned j = 0; S_ISREG(st[i].st_mode) && j < i; j++) {
+			if (!S_ISREG(st[j].st_mode) || st[i].st_dev != st[j].st_dev ||
+			    st[i].st_ino != st[j].st_ino)
+				continue;
+			snprintf(msg, msg_len, "--from: '%.80s': the same file as '%.80s'",
+				 o->from[i], o->from[j]);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 int replay_open(struct run *r, char *msg, size_t msg_len)
 {
 	const struct options *o = r->o;
@@ -40,7 +66,9 @@ int replay_open(struct run *r, char *msg, size_t msg_len)
 		return -EINVAL;
 	}
 	r->counts_on = is_finite(o) && !r->view->fd;
-	err = source_from_open(&r->s.source, o->from, o->nfrom, msg, msg_len);
+	err = refuse_twice(o, msg, msg_len);
+	if (!err)
+		err = source_from_open(&r->s.source, o->from, o->nfrom, msg, msg_len);
 	if (!err)
 		r->s.at_end = strcmp(r->s.source->replay->command, o->command->name) != 0;
 	return err;

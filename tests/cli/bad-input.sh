@@ -78,6 +78,10 @@ mistake "--max-connections: '-5': expected a number from 1 to 16777216" conns --
 mistake "--open: 'yes': expected no value" conns --open=yes
 mistake "doctor: 'dport': expected no FILTER" doctor dport = 80
 
+mistake "--from: 'tests/golden/../golden/normal.ttr': the same file as 'tests/golden/normal.ttr'" \
+	conns --from tests/golden/normal.ttr --from tests/golden/refused.ttr \
+	--from tests/golden/../golden/normal.ttr
+
 mistake "-p: 'nginx': expected a process id" conns -p nginx
 mistake "-u: 'no-such-user': expected a user's number or name" conns -u no-such-user
 mistake "-P: '65536': expected ports 0-65535 such as .*" conns -P 65536
