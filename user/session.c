@@ -478,6 +478,8 @@ int session_run(const struct options *o, const struct view *view)
 		goto out;
 	}
 	run_begin(&r);
+	if (r.s.status) /* it has said why it will not */
+		goto out;
 	err = o->nfrom ? replay_loop(&r) : run_loop(&r);
 	if (err && !o->nfrom)
 		notice_error("tracer", err);

@@ -38,7 +38,8 @@ struct session {
 struct view {
 	const struct view_ops *ops;
 	void *(*open)(struct session *s);   /* NULL: out of memory */
-	void (*begin)(void *v);             /* the source is attached; headers */
+	void (*begin)(void *v);             /* the source is attached; headers. Says why, and sets
+					       session.status, where it cannot go on */
 	void (*interval)(void *v);          /* every o->interval_s, where the view wants it */
 	void (*finish)(void *v);            /* after the last event, before the summary */
 	void (*status)(void *v);            /* SIGUSR1: print the table. NULL: the common one */

@@ -82,6 +82,11 @@ mistake "--from: 'tests/golden/../golden/normal.ttr': the same file as 'tests/go
 	conns --from tests/golden/normal.ttr --from tests/golden/refused.ttr \
 	--from tests/golden/../golden/normal.ttr
 
+for format in text json; do
+	mistake "--packets: expected a capture \(pcap, pcapng\): a recording has no packets" \
+		timeline --packets -o $format --from tests/golden/normal.ttr
+done
+
 mistake "-p: 'nginx': expected a process id" conns -p nginx
 mistake "-u: 'no-such-user': expected a user's number or name" conns -u no-such-user
 mistake "-P: '65536': expected ports 0-65535 such as .*" conns -P 65536

@@ -22,7 +22,6 @@ bool packets_watch(struct session *s, pcap_packet_fn fn, void *view)
 	fputs("tcptrail: --packets: expected a capture (pcap, pcapng): "
 	      "a recording has no packets\n",
 	      stderr);
-	s->stop = true;
 	s->status = 2;
 	return false;
 }
