@@ -29,10 +29,6 @@ int cmd_serve(const struct options *o)
 	char msg[512];
 	int status;
 
-	if (o->count) {
-		fprintf(stderr, "tcptrail: --count: not an option of 'serve'\n");
-		return 2;
-	}
 	if (serve_configure(&c, o, msg, sizeof(msg))) {
 		fprintf(stderr, "tcptrail: %s\n", msg);
 		return 2;

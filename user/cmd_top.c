@@ -29,8 +29,6 @@ static int mistake(const char *what)
 
 int cmd_top(const struct options *o)
 {
-	if (o->count)
-		return mistake("--count: not an option of 'top'");
 	if (o->allow_kill && o->nfrom)
 		return mistake("--allow-kill: expected without --from: a recording has no sockets");
 	if (o->allow_kill) {

@@ -16,6 +16,7 @@
 #include "output/views.h"
 
 #define TRACES (TAKES_SOURCE | TAKES_TRACE | TAKES_VIEW)
+#define PRINTS (TRACES | TAKES_COUNT)
 #define TEXT_JSON (1u << OUT_TEXT | 1u << OUT_JSON)
 #define USAGE "[OPTIONS] [FILTER]"
 
@@ -27,7 +28,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_watch_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_STACK,
+		.takes = PRINTS | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_STACK,
 		.run = cmd_watch,
 	},
 	{
@@ -36,7 +37,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_events_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_GATE | TAKES_TIMES,
+		.takes = PRINTS | TAKES_GATE | TAKES_TIMES,
 		.run = cmd_events,
 	},
 	{
@@ -45,7 +46,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_conns_help,
 		.formats = TEXT_JSON | 1u << OUT_CSV,
-		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_STACK,
+		.takes = PRINTS | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_STACK,
 		.run = cmd_conns,
 	},
 	{
@@ -55,7 +56,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_timeline_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_PACKETS |
+		.takes = PRINTS | TAKES_GATE | TAKES_ENDS | TAKES_TIMES | TAKES_PACKETS |
 			 TAKES_STACK,
 		.run = cmd_timeline,
 	},
@@ -66,7 +67,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_states_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_INTERVAL,
+		.takes = PRINTS | TAKES_INTERVAL,
 		.run = cmd_states,
 	},
 	{
@@ -76,7 +77,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_listeners_help,
 		.formats = TEXT_JSON,
-		.takes = TRACES | TAKES_INTERVAL,
+		.takes = PRINTS | TAKES_INTERVAL,
 		.run = cmd_listeners,
 	},
 	{
@@ -86,7 +87,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_stuck_help,
 		.formats = TEXT_JSON | 1u << OUT_CSV,
-		.takes = TRACES | TAKES_INTERVAL | TAKES_STUCK | TAKES_STACK | TAKES_AGE,
+		.takes = PRINTS | TAKES_INTERVAL | TAKES_STUCK | TAKES_STACK | TAKES_AGE,
 		.run = cmd_stuck,
 	},
 	{

@@ -121,7 +121,7 @@ const struct option_row option_rows[] = {
 
 	{ 'd', "duration", "SECONDS", GROUP_STOP, TAKES_TRACE, AT(duration_s), option_set_seconds,
 	  "seconds such as 10 or 0.5, or with a unit: 500ms, 5m, 2h", "stop after so long" },
-	{ 'c', "count", "N", GROUP_STOP, TAKES_TRACE, 0, option_set_count,
+	{ 'c', "count", "N", GROUP_STOP, TAKES_COUNT, 0, option_set_count,
 	  "a number of records, 1 or more", "stop after so many records" },
 
 	{ 0, "from", "FILE", GROUP_RECORD, TAKES_VIEW, 0, option_set_from,

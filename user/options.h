@@ -73,7 +73,7 @@ struct options {
 /* What a command can use; an option's row names what it needs. */
 enum {
 	TAKES_SOURCE = 1 << 0,   /* it opens a source: --mode, --buffer */
-	TAKES_TRACE = 1 << 1,    /* it follows connections: the filter's letters, -d, -c */
+	TAKES_TRACE = 1 << 1,    /* it follows connections: the filter's letters, -d */
 	TAKES_ENDS = 1 << 2,     /* it shows connections that end: --open, --until */
 	TAKES_TIMES = 1 << 3,    /* it has a time column: -T */
 	TAKES_INTERVAL = 1 << 4, /* it repeats: --interval */
@@ -86,6 +86,7 @@ enum {
 	TAKES_STACK = 1 << 11,   /* it can say where a socket comes from: --stack */
 	TAKES_TOP = 1 << 12,     /* it is `top` */
 	TAKES_AGE = 1 << 13,     /* it shows what hangs: --min-age */
+	TAKES_COUNT = 1 << 14,   /* it prints records: -c */
 };
 
 /* A command is a row: main.c's table. */

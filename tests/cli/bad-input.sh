@@ -68,7 +68,10 @@ mistake "--allow-kill: not an option of 'stuck': .*" stuck --allow-kill
 mistake "--packets: not an option of 'serve': .*" serve --packets
 mistake "--listen: not an option of 'timeline': .*" timeline --listen 1
 mistake "top: stdout is not a terminal .*" top
-mistake "--count: not an option of 'top'" top -c 1
+for c in top serve 'record /dev/null'; do
+	# shellcheck disable=SC2086 # a command and its file
+	mistake "--count: not an option of '${c%% *}': .*" $c -c 1
+done
 mistake "--until: 'end': expected reaped" conns --until end
 mistake "--mode: 'turbo': expected auto, base or full" conns --mode turbo
 mistake "--color: 'red': expected auto, always or never" conns --color red

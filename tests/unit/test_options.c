@@ -26,11 +26,11 @@ static int run_nothing(const struct options *o)
 
 static const struct command commands[] = {
 	{ .name = "watch", .summary = "w", .usage = "[FILTER]", .formats = 3, .run = run_nothing,
-	  .takes = TAKES_SOURCE | TAKES_TRACE | TAKES_ENDS | TAKES_TIMES },
+	  .takes = TAKES_SOURCE | TAKES_TRACE | TAKES_COUNT | TAKES_ENDS | TAKES_TIMES },
 	{ .name = "conns", .summary = "c", .usage = "[FILTER]", .formats = 7, .run = run_nothing,
-	  .takes = TAKES_SOURCE | TAKES_TRACE | TAKES_ENDS | TAKES_TIMES },
+	  .takes = TAKES_SOURCE | TAKES_TRACE | TAKES_COUNT | TAKES_ENDS | TAKES_TIMES },
 	{ .name = "states", .summary = "s", .usage = "[FILTER]", .formats = 3, .run = run_nothing,
-	  .takes = TAKES_SOURCE | TAKES_TRACE | TAKES_INTERVAL },
+	  .takes = TAKES_SOURCE | TAKES_TRACE | TAKES_COUNT | TAKES_INTERVAL },
 	{ .name = "doctor", .summary = "d", .usage = "[FILTER]", .formats = 3, .run = run_nothing,
 	  .takes = TAKES_SOURCE },
 };
