@@ -400,6 +400,17 @@ static int parse_filter(struct parse *p, int nwords, char **words)
 	return 0;
 }
 
+static int take_file(struct parse *p, const char *word)
+{
+	const char *wrong;
+
+	p->o->record = word;
+	if (!word)
+		return mistake("%s: expected a FILE, or - for stdout", p->command->name);
+	wrong = option_check_file(p);
+	return wrong ? mistake("%s", wrong) : 0;
+}
+
 static bool decide_color(enum color_mode mode)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -444,10 +455,8 @@ int options_parse(struct options *o, const struct command *commands, unsigned nc
 	o->color = decide_color(p.color);
 	rc = check_options(&p, used);
 	file = !rc && nwords && p.command->takes & TAKES_FILE;
-	if (!rc && p.command->takes & TAKES_FILE) {
-		o->record = file ? words[0] : NULL;
-		rc = file ? 0 : mistake("%s: expected a FILE, or - for stdout", p.command->name);
-	}
+	if (!rc && p.command->takes & TAKES_FILE)
+		rc = take_file(&p, file ? words[0] : NULL);
 	if (!rc)
 		rc = parse_filter(&p, nwords - file, words + file);
 out:

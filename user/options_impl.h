@@ -84,6 +84,8 @@ int option_set_size(struct parse *p, const struct option_row *row, const char *v
 int option_set_severity(struct parse *p, const struct option_row *row, const char *value);
 /* What of these goes together; NULL, or the mistake. `used`: rows that were given. */
 const char *option_check_record(const struct parse *p, uint64_t used);
+/* ... and with the file that `record` writes, which may be stdout. */
+const char *option_check_file(const struct parse *p);
 extern const struct filter_names option_names;
 /* -o against what p->command has. */
 int option_check_format(struct parse *p);

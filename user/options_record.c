@@ -99,3 +99,19 @@ const char *option_check_record(const struct parse *p, uint64_t used)
 		return "--packets: expected without --sample and --only-findings";
 	return NULL;
 }
+
+/* What is written to a pipe is gone: none of it can be begun anew, moved away or kept. */
+const char *option_check_file(const struct parse *p)
+{
+	const struct options *o = p->o;
+
+	if (strcmp(o->record, "-"))
+		return NULL;
+	if (o->rotate_bytes)
+		return "--rotate-size: expected a FILE, not - (stdout)";
+	if (o->rotate_s > 0)
+		return "--rotate-time: expected a FILE, not - (stdout)";
+	if (o->last_s > 0)
+		return "--last: expected a FILE, not - (stdout)";
+	return NULL;
+}

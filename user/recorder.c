@@ -389,23 +389,31 @@ bool recorder_owes(const struct recorder *r)
 	return r->keep_error;
 }
 
+static void put_written(struct buf *b, const struct recorder *r)
+{
+	buf_u64(b, r->events - r->lost);
+	buf_str(b, " events, ");
+	buf_bytes(b, r->bytes);
+	if (r->lost) {
+		buf_str(b, "; lost: ");
+		buf_printf(b, "%llu events (%s)", (unsigned long long)r->lost,
+			   r->error ? strerror(-r->error) : "its reader is too slow");
+	}
+}
+
 void recorder_notice(const struct recorder *r)
 {
 	struct buf b = {0};
 
-	if (r->cfg.last_ns)
-		return;
+	if (r->kept || r->keep_error)
+		return; /* told when it was asked for */
 	buf_str(&b, "tcptrail: ");
 	buf_safe(&b, name_of(r), 512);
 	buf_str(&b, ": ");
-	buf_u64(&b, r->events - r->lost);
-	buf_str(&b, " events, ");
-	buf_bytes(&b, r->bytes);
-	if (r->lost) {
-		buf_str(&b, "; lost: ");
-		buf_printf(&b, "%llu events (%s)", (unsigned long long)r->lost,
-			   r->error ? strerror(-r->error) : "its reader is too slow");
-	}
+	if (r->cfg.last_ns)
+		buf_str(&b, "nothing was kept: no SIGUSR2 and no --trigger-severity asked for it");
+	else
+		put_written(&b, r);
 	buf_char(&b, '\n');
 	fwrite(b.data, 1, b.len, stderr);
 	buf_free(&b);

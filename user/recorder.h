@@ -52,7 +52,7 @@ bool recorder_rotated(struct recorder *r);
 int recorder_error(const struct recorder *r);
 /* The flight recorder's latest file is not whole: what it holds may still be written. */
 bool recorder_owes(const struct recorder *r);
-/* One line on stderr: what was written, and what was lost. */
+/* One line on stderr: what was written, and what was lost; or that nothing asked for it. */
 void recorder_notice(const struct recorder *r);
 
 #endif

@@ -68,6 +68,10 @@ mistake "--allow-kill: not an option of 'stuck': .*" stuck --allow-kill
 mistake "--packets: not an option of 'serve': .*" serve --packets
 mistake "--listen: not an option of 'timeline': .*" timeline --listen 1
 mistake "top: stdout is not a terminal .*" top
+for option in '--rotate-size 1M' '--rotate-time 5m' '--rotate-size 1M --keep 2' '--last 5m'; do
+	# shellcheck disable=SC2086 # an option and its value
+	mistake "${option%% *}: expected a FILE, not - \(stdout\)" record - $option
+done
 for c in top serve 'record /dev/null'; do
 	# shellcheck disable=SC2086 # a command and its file
 	mistake "--count: not an option of '${c%% *}': .*" $c -c 1
@@ -251,6 +255,10 @@ if start conns -o json -c 2 -P $port >"$work/out"; then
 	check "-c 2: exit 0" $status -eq 0
 	check "-c 2: two records" "$(grep -c '"tcp.connection"' "$work/out")" -eq 2
 fi
+timeout 15 "$tcptrail" record "$work/flight.ttr" --last 5 -d 0.5 2>"$work/err"
+check "record --last, and nobody asks: exit 0" $? -eq 0
+check "record --last, and nobody asks: said" \
+	"$(grep -c 'flight.ttr: nothing was kept: ' "$work/err")" -eq 1 -a ! -e "$work/flight.ttr"
 timeout 15 "$tcptrail" conns -d 0.5 -P $port >"$work/out" 2>"$work/err"
 check "-d: exit 0" $? -eq 0
 
