@@ -38,6 +38,7 @@ static const char *const group_titles[] = {
 	[GROUP_SELECT] = "Which connections (a letter given twice: either; with a FILTER: both)",
 	[GROUP_SHOW] = "What to show",
 	[GROUP_STOP] = "When to stop (SIGINT and SIGTERM do too, and lose nothing)",
+	[GROUP_CHECK] = "For monitoring",
 	[GROUP_KILL] = "What to close",
 	[GROUP_RECORD] = "Recordings",
 	[GROUP_TRACER] = "The tracer",
