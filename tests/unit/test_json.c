@@ -203,6 +203,7 @@ static void test_snapshot(void **state)
 	want(r, "tcp/queue/receive_bytes", "1");
 	want(r, "tcp/queue/send_bytes", "0");
 	want(r, "tcp/holder_count", "2");
+	absent(r, "tcp/holders"); /* counted, but there was no room to keep who */
 	want(r, "tcp/timer/kind", "keepalive");
 	want(r, "tcp/timer/expires_in_ns", "7100000000000");
 	want(r, "tcp/timer/retries", "1");
@@ -219,6 +220,40 @@ static void test_snapshot(void **state)
 	absent(r, "tcp/segments_sent");
 	absent(r, "tcp/holder_count");
 	absent(r, "tcp/timer");
+}
+
+/* A socket that more than a few hold: the first ones are told, and how many there are. */
+static void test_holders(void **state)
+{
+	struct rig *r = *state;
+	struct conn *c = add_conn(r, 0x22);
+	struct holders *h = (struct holders *)pipeline_holders(r->s.p); /* a snapshot's to fill */
+	struct listener l = {.ts_ns = 1};
+
+	for (uint32_t i = 0; i < 20; i++) {
+		const char *cgroup = i ? NULL : "/system.slice/web.service";
+		uint32_t proc = add_proc(r, 900 + i, "worker", cgroup);
+
+		assert_int_equal(holders_add(h, c->cookie, proc, i), 0);
+	}
+	c->holders = 20;
+	c->seen = SEEN_SNAPSHOT | SEEN_ESTABLISHED;
+	json_snapshot(&r->f, &r->b, c);
+	check(r);
+	want(r, "tcp/holders/0/pid", "900");
+	want(r, "tcp/holders/0/name", "worker");
+	want(r, "tcp/holders/0/fd", "0");
+	want(r, "tcp/holders/0/cgroup", "/system.slice/web.service");
+	want(r, "tcp/holders/15/fd", "15");
+	absent(r, "tcp/holders/1/cgroup");
+	absent(r, "tcp/holders/16");
+	want(r, "tcp/holder_count", "20");
+
+	c->role = ROLE_LISTENER;
+	json_listener(&r->f, &r->b, c, &l);
+	check(r);
+	want(r, "tcp/holders/15/pid", "915");
+	want(r, "tcp/holder_count", "20");
 }
 
 static void test_listener(void **state)
@@ -353,6 +388,7 @@ int main(int argc, char **argv)
 		RIG(test_state_change, print),	RIG(test_unknown_is_absent, print),
 		RIG(test_other_changes, print), RIG(test_hostile_names, print),
 		RIG(test_snapshot, print),	RIG(test_listener, print),
+		RIG(test_holders, print),
 		RIG(test_stats, print),		RIG(test_states, print),
 	};
 

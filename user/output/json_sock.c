@@ -47,6 +47,7 @@ void json_snapshot(struct json_face *f, struct buf *b, const struct conn *c)
 		json_close(&w);
 		json_counters(&w, c);
 	}
+	json_holders(f, &w, c);
 	if (c->holders || conn_seen(c, SEEN_ORPHAN))
 		json_u64(&w, "holder_count", c->holders);
 	json_armed_timer(&w, c);
@@ -85,6 +86,7 @@ void json_listener(struct json_face *f, struct buf *b, const struct conn *c,
 	json_close(&w);
 	json_network(f, &w, c, c->state);
 	json_tcp(f, &w, c);
+	json_holders(f, &w, c);
 	if (c->holders)
 		json_u64(&w, "holder_count", c->holders);
 	json_open(&w, "listener");
