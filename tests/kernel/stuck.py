@@ -11,6 +11,7 @@ for sockets made while it watches. Needs root and nft. Says "ok - what" or "not 
 last "N passed, N failed, N skipped".
 """
 import argparse
+import csv
 import json
 import os
 import re
@@ -307,6 +308,14 @@ def case_formats(tool):
             _, out, _ = stuck(tool, "-o", "csv", *args, *scope)
             if len(out.splitlines()) != n + 1:
                 complaints.append(f"csv {args}: {len(out.splitlines())} lines, not {n} + 1")
+        # A group's peer is told where its sockets share it: those of one family do here.
+        for args, all_share in (([], False), (["-4"], True)):
+            _, out, _ = stuck(tool, "-o", "csv", *args, *scope)
+            peers = [r["peer_address"] for r in csv.DictReader(out.splitlines())]
+            told = [g["network"].get("peer", {}).get("address", "")
+                    for g in findings(tool, *args, *scope)]
+            if peers != told or all_share != (set(told) == {"127.0.0.1"}):
+                complaints.append(f"{args}: peers {told}, in csv {peers}")
         _, out, _ = stuck(tool, *scope)
         long = [s for s in out.splitlines() if len(s) > 80 and "$ " not in s and
                 not s.startswith(("warning", "info", "critical"))]

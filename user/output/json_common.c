@@ -6,6 +6,8 @@
  * filler. The order of members is fixed, so that the same stream gives the same
  * bytes. Never printf: these run for every event of a busy host.
  */
+#include <string.h>
+
 #include "json.h"
 
 #include "../core/process/proc.h"
@@ -48,6 +50,14 @@ static bool is_zero(const uint8_t addr[16])
 	return true;
 }
 
+/* A listener has none; of a group of connections its port may be left out. */
+static bool is_somebody(const uint8_t peer[16])
+{
+	static const uint8_t nobody_v4[16] = {[10] = 0xff, [11] = 0xff};
+
+	return !is_zero(peer) && memcmp(peer, nobody_v4, sizeof(nobody_v4)) != 0;
+}
+
 static void end_of(struct jsonw *w, const char *key, const uint8_t addr[16], uint16_t port)
 {
 	json_open(w, key);
@@ -61,8 +71,9 @@ static void end_of(struct jsonw *w, const char *key, const uint8_t addr[16], uin
 
 void json_network(struct json_face *f, struct jsonw *w, const struct conn *c, unsigned state)
 {
-	/* A listener has no peer; a socket not yet bound has no address of its own. */
-	bool has_peer = c->pport, has_local = c->lport || !is_zero(c->local);
+	/* A socket not yet bound has no address of its own. */
+	bool has_peer = c->pport || is_somebody(c->peer);
+	bool has_local = c->lport || !is_zero(c->local);
 	const char *id = NULL;
 
 	json_open(w, "network");

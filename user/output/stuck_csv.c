@@ -119,7 +119,8 @@ static void print_group(struct stuck_view *v, const struct stuck_group *g)
 	buf_str(b, g->of_host ? "" : word_state_otel(c->state));
 	put_owner(v, b, g->proc);
 	put_end(b, c->local, c->lport, server && !g->of_host);
-	put_end(b, c->peer, c->pport, c->pport && !server);
+	/* Of a server's clients the address, if they share it. */
+	put_end(b, c->peer, server ? 0 : c->pport, c->pport && !(server && g->spread_peers));
 	put_number(b, g->finding.value);
 	put_number(b, g->finding.limit);
 	put_sentence(b, told_explanation, &t);
