@@ -155,6 +155,8 @@ check "a last frame with another byte" spoilt "$dir/spoilt" ".*"
 cp "$one" "$dir/spoilt"
 echo "and so on, and so forth" >>"$dir/spoilt"
 check "something behind the end" spoilt "$dir/spoilt" "something follows the recording's end"
+check "csv's cells are JSON's members" env PYTHONDONTWRITEBYTECODE=1 \
+	python3 tests/replay/columns.py "$tcptrail" tests/golden/*.ttr
 check "--from and --mode" wrong "--mode: expected without --from" events --from "$one" --mode base
 check "--from and --record" wrong "--record: .*" events --from "$one" --record "$dir/x"
 check "--speed alone" wrong "--speed: .*" events --speed 1

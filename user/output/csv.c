@@ -82,6 +82,12 @@ static bool counted(const struct csv_row *r)
 	return r->c->segments_sent || r->c->segments_received;
 }
 
+/* Before ESTABLISHED there is none, and that is known. */
+static bool has_payload(const struct csv_row *r)
+{
+	return counted(r) || !conn_seen(r->c, SEEN_ESTABLISHED);
+}
+
 static void put_retransmits(const struct csv_row *r, enum retransmit_kind k)
 {
 	bool full_only = k == RT_KEEPALIVE || k == RT_ZERO_WINDOW_PROBE;
@@ -89,6 +95,13 @@ static void put_retransmits(const struct csv_row *r, enum retransmit_kind k)
 	if (!full_only || conn_end(r->c)->retransmits[k] ||
 	    pipeline_stats(r->view->s->p)->full_mode)
 		buf_u64(r->b, conn_end(r->c)->retransmits[k]);
+}
+
+/* Of the handshake: what the other end sends again is not ours to count. */
+static void put_again(const struct csv_row *r, unsigned count, enum conn_role whose)
+{
+	if (count || (r->v->handshake != HS_UNSEEN && r->c->role == whose))
+		buf_u64(r->b, count);
 }
 
 static bool scaled(const struct conn *c)
@@ -154,8 +167,8 @@ static void put_community(const struct csv_row *r)
 	X("tcp.end_reason", buf_str(b, word_end_reason(v->end_reason)))                         \
 	X("tcp.handshake.kind", buf_str(b, word_handshake(v->handshake)))                       \
 	X("tcp.handshake.duration_ns", put_ns(r, v->handshake_ns))                              \
-	X("tcp.handshake.syn_retransmits", buf_u64(b, c->syn_retransmits))                      \
-	X("tcp.handshake.synack_retransmits", buf_u64(b, c->synack_retransmits))                \
+	X("tcp.handshake.syn_retransmits", put_again(r, c->syn_retransmits, ROLE_CLIENT))       \
+	X("tcp.handshake.synack_retransmits", put_again(r, c->synack_retransmits, ROLE_SERVER)) \
 	X("tcp.handshake.client_isn", put_seq(r, v->has_client_isn, v->client_isn))             \
 	X("tcp.handshake.server_isn", put_seq(r, v->has_server_isn, v->server_isn))             \
 	X("tcp.handshake.syn_to_synack_ns", put_ns(r, v->syn_to_synack_ns))                     \
@@ -171,8 +184,8 @@ static void put_community(const struct csv_row *r)
 	X("tcp.teardown.server_fin_seq", put_seq(r, v->has_server_fin, v->server_fin_seq))      \
 	X("tcp.teardown.actor.pid", if (r->closer->pid) buf_u64(b, r->closer->pid))             \
 	X("tcp.teardown.actor.name", put_text(r, r->closer->comm, PROC_COMM_LEN))               \
-	X("tcp.bytes_sent", if (counted(r)) buf_u64(b, c->bytes_sent))                          \
-	X("tcp.bytes_received", if (counted(r)) buf_u64(b, c->bytes_received))                  \
+	X("tcp.bytes_sent", if (has_payload(r)) buf_u64(b, c->bytes_sent))                      \
+	X("tcp.bytes_received", if (has_payload(r)) buf_u64(b, c->bytes_received))              \
 	X("tcp.segments_sent", if (counted(r)) buf_u64(b, c->segments_sent))                    \
 	X("tcp.segments_received", if (counted(r)) buf_u64(b, c->segments_received))            \
 	X("tcp.srtt_us", if (c->srtt_us) buf_u64(b, c->srtt_us))                                \
