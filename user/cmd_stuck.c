@@ -44,6 +44,8 @@ static const char *contradiction(const struct options *o)
 		return "--kill: expected without --check, --watch, --list and --all";
 	if (s->check && (s->watch || s->list || s->all))
 		return "--check: expected without --watch, --list and --all";
+	if ((s->kill || s->check) && o->wall_clock)
+		return "--time: expected without --kill and --check";
 	if ((s->kill || s->check) && o->format != OUT_TEXT)
 		return "--output: expected text with --kill and --check";
 	if (o->stack && !s->watch && o->duration_s <= 0)

@@ -67,7 +67,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_states_help,
 		.formats = TEXT_JSON,
-		.takes = PRINTS | TAKES_INTERVAL,
+		.takes = PRINTS | TAKES_INTERVAL | TAKES_TIMES,
 		.run = cmd_states,
 	},
 	{
@@ -77,7 +77,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_listeners_help,
 		.formats = TEXT_JSON,
-		.takes = PRINTS | TAKES_INTERVAL,
+		.takes = PRINTS | TAKES_INTERVAL | TAKES_TIMES,
 		.run = cmd_listeners,
 	},
 	{
@@ -87,7 +87,8 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_stuck_help,
 		.formats = TEXT_JSON | 1u << OUT_CSV,
-		.takes = PRINTS | TAKES_INTERVAL | TAKES_STUCK | TAKES_STACK | TAKES_AGE,
+		.takes = PRINTS | TAKES_INTERVAL | TAKES_TIMES | TAKES_STUCK | TAKES_STACK |
+			 TAKES_AGE,
 		.run = cmd_stuck,
 	},
 	{
@@ -96,7 +97,7 @@ static const struct command commands[] = {
 		.usage = USAGE,
 		.help = cmd_top_help,
 		.formats = 1u << OUT_TEXT,
-		.takes = TRACES | TAKES_INTERVAL | TAKES_TOP | TAKES_AGE,
+		.takes = TRACES | TAKES_INTERVAL | TAKES_TIMES | TAKES_TOP | TAKES_AGE,
 		.run = cmd_top,
 	},
 	{

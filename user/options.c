@@ -55,7 +55,7 @@ const struct option_row option_rows[] = {
 	  "text, json, otlp-json or csv", "text (default), json (a record a line), otlp-json (the "
 	  "same as OpenTelemetry's logs) or csv (conns, stuck)" },
 	{ 'T', "time", NULL, GROUP_SHOW, TAKES_TIMES, AT(wall_clock), NULL, NULL,
-	  "a column with the wall clock" },
+	  "the wall clock: in the column of times, or above each picture" },
 	{ 'w', "wide", NULL, GROUP_SHOW, TAKES_TRACE, AT(wide), NULL, NULL,
 	  "more than 80 columns where there is more to say" },
 	{ 'n', "numeric", NULL, GROUP_SHOW, TAKES_TRACE, 0, option_set_numeric, NULL,

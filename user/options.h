@@ -75,7 +75,7 @@ enum {
 	TAKES_SOURCE = 1 << 0,   /* it opens a source: --mode, --buffer */
 	TAKES_TRACE = 1 << 1,    /* it follows connections: the filter's letters, -d */
 	TAKES_ENDS = 1 << 2,     /* it shows connections that end: --open, --until */
-	TAKES_TIMES = 1 << 3,    /* it has a time column: -T */
+	TAKES_TIMES = 1 << 3,    /* it says when, in a column or above a picture: -T */
 	TAKES_INTERVAL = 1 << 4, /* it repeats: --interval */
 	TAKES_STUCK = 1 << 5,    /* it is `stuck` */
 	TAKES_VIEW = 1 << 6,     /* it shows a stream: --from, --record */

@@ -65,6 +65,8 @@ mistake "-c: '0': expected a number of records, 1 or more" conns -c 0
 mistake "--interval: '': expected seconds .*" states --interval ''
 mistake "--interval: not an option of 'conns': .*" conns --interval 1
 mistake "--allow-kill: not an option of 'stuck': .*" stuck --allow-kill
+mistake "--time: expected without --kill and --check" stuck --check -T
+mistake "--time: not an option of 'record': .*" record /dev/null -T
 mistake "--packets: not an option of 'serve': .*" serve --packets
 mistake "--listen: not an option of 'timeline': .*" timeline --listen 1
 mistake "top: stdout is not a terminal .*" top
@@ -164,6 +166,14 @@ done
 "$tcptrail" stuck --min-age 0 -c 1 --from tests/golden/netns_destroyed.ttr >"$work/out"
 check "stuck -c 1: the counts, and one finding" \
 	"$(grep -cE '^(critical|warning|info) |^STATE ' "$work/out")" -eq 2
+
+# -T where there is no column of times: above the picture.
+for c in 'stuck --min-age 0' 'stuck --list --min-age 0' states listeners; do
+	# shellcheck disable=SC2086 # a command and its options
+	"$tcptrail" $c -T --from tests/golden/netns_destroyed.ttr >"$work/out" 2>"$work/err"
+	check "$c -T: the wall clock first" $? -eq 0 -a \
+		"$(head -n 1 "$work/out" | grep -cE '^[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}( |$)')" -eq 1
+done
 
 # ---- ends, for real -------------------------------------------------------------------
 

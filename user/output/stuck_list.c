@@ -90,6 +90,7 @@ static void put_heading(struct stuck_view *v)
 	struct buf *b = stuck_begin_record(v);
 	struct line l;
 
+	text_clock_line(&v->text, b, v->report.made_ns);
 	line_begin(&l, &v->text, b);
 	line_ink(&l, INK_BOLD);
 	line_put_right(&l, "AGE", AGE_END);
@@ -178,6 +179,7 @@ void stuck_list_text(struct stuck_view *v)
 	if (!v->report.nitems && !v->so->all) {
 		struct buf *b = stuck_begin_record(v);
 
+		text_clock_line(&v->text, b, v->report.made_ns);
 		buf_str(b, "nothing is stuck\n");
 		sink_commit(v->s->out);
 		return;

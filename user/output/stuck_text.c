@@ -419,10 +419,7 @@ void stuck_print_text(struct stuck_view *v)
 	b = stuck_begin_record(v);
 	if (v->last_ns)
 		buf_char(b, '\n');
-	if (v->so->watch) {
-		buf_clock(b, session_realtime(v->s, r->made_ns));
-		buf_char(b, '\n');
-	}
+	text_clock_line(&v->text, b, r->made_ns);
 	put_states(v, b);
 	put_reach(v, b);
 	put_lost(v, b);

@@ -35,6 +35,7 @@ static void *stuck_open(struct session *s)
 	v->query.min_age_ns = so->has_min_age ? (int64_t)(so->min_age_s * 1e9) : -1;
 	v->face = (struct json_face){.s = s, .sequence = &s->sequence, .ids = &v->ids};
 	text_init(&v->text, s);
+	v->text.wall_clock |= so->watch; /* one report below the other: each says of when it is */
 	return v;
 }
 

@@ -81,6 +81,8 @@ static inline int text_time_width(const struct text *t)
 /* Seconds since start in 7 columns (123.456, 1234.56, ...; -0.123: seen while the hooks were being
  * attached) or HH:MM:SS.mmm in 12. */
 void text_time(const struct text *t, struct line *l, uint64_t ts_ns);
+/* With -T: the wall clock in a line of its own, above a picture of that moment. */
+void text_clock_line(const struct text *t, struct buf *b, uint64_t ts_ns);
 /* pid right-aligned to end before `pid_end`, a blank, comm: "-" and "-" when unknown. */
 void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end);
 /* curl[812]; "-" when unknown */

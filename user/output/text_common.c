@@ -137,6 +137,14 @@ void text_time(const struct text *t, struct line *l, uint64_t ts_ns)
 			    ts_ns < t->base_ns ? t->base_ns - ts_ns : ts_ns - t->base_ns);
 }
 
+void text_clock_line(const struct text *t, struct buf *b, uint64_t ts_ns)
+{
+	if (!t->wall_clock)
+		return;
+	buf_clock(b, session_realtime(t->s, ts_ns));
+	buf_char(b, '\n');
+}
+
 void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end)
 {
 	const struct proc *p = proc_get(t->procs, proc);

@@ -195,6 +195,7 @@ static void report(struct listeners_view *v)
 	if (v->reported)
 		buf_char(b, '\n');
 	v->reported = true;
+	text_clock_line(&v->t, b, pipeline_now(s->p));
 	put_heading(v, b);
 	for (unsigned i = 0; i < n; i++)
 		put_row(v, b, &v->rows[i]);
