@@ -84,6 +84,10 @@ static inline struct event state(uint64_t ms, uint64_t cookie, uint8_t from, uin
 	set_v4(e.peer, 2);
 	e.tcp.snd_una = e.tcp.snd_nxt = e.tcp.write_seq = 1001;
 	e.tcp.bytes_acked = 1;
+	if (from == ST_LAST_ACK) { /* our FIN, and its ACK */
+		e.tcp.snd_una = e.tcp.snd_nxt = e.tcp.write_seq = 1002;
+		e.tcp.bytes_acked = 2;
+	}
 	e.tcp.rcv_nxt = e.tcp.copied_seq = 5001;
 	e.tcp.shutdown = to == ST_CLOSED ? 3 : 0;
 	return e;

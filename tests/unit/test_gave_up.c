@@ -206,6 +206,44 @@ static void a_count_is_told_where_the_sysctl_is_known(void **st)
 	}
 }
 
+/* An uploader's close() behind a closed window: then the peer resets, or goes away. */
+static void a_fin_that_was_never_sent_is_none(void **st)
+{
+	static const struct {
+		uint32_t sent;
+		enum initiator initiator;
+		bool reset, has_fin;
+	} cases[] = {
+		{400, INIT_PEER, true, false},
+		{400, INIT_KERNEL, false, false},
+		{901, INIT_LOCAL, true, true}, /* data and the FIN behind it */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct death d = {.err = cases[i].reset ? ECONNRESET : ETIMEDOUT, .probes = 1,
+				  .sent = cases[i].sent, .queued = 901};
+		struct event fin = state(3, 1, ST_ESTABLISHED, ST_FIN_WAIT_1);
+		struct event rst = state(8, 1, ST_FIN_WAIT_1, ST_FIN_WAIT_1);
+		struct event end = closing(&d, ST_FIN_WAIT_1);
+		struct seen s;
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+
+		open_client(p, 1);
+		fin.tcp.write_seq += 900;
+		feed(p, fin);
+		rst.kind = EV_RST_RECEIVED;
+		if (cases[i].reset)
+			feed(p, rst);
+		end.flags |= EVF_DEAD;
+		feed(p, end);
+		assert_int_equal(s.ends, 1);
+		assert_int_equal(s.verdict.initiator, cases[i].initiator);
+		assert_int_equal(s.verdict.has_client_fin, cases[i].has_fin);
+		assert_int_equal(s.conn.bytes_sent, cases[i].has_fin ? 900 : 400);
+		pipeline_free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +253,7 @@ int main(void)
 		cmocka_unit_test(only_a_shut_window_is_probed),
 		cmocka_unit_test(a_user_timeout_is_told_from_a_count),
 		cmocka_unit_test(a_count_is_told_where_the_sysctl_is_known),
+		cmocka_unit_test(a_fin_that_was_never_sent_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

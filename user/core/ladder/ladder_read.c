@@ -106,13 +106,20 @@ static void note_call(struct build *b, unsigned side, const struct step *s, uint
 		build_note(b, ns, rank - 1, side, call, s->aux);
 }
 
-static void close_note(struct build *b, unsigned side, uint64_t ns, const char *why, uint32_t who)
+/* A state that no segment goes with. */
+static void state_note(struct build *b, unsigned side, unsigned state, uint64_t ns, const char *why,
+		       uint32_t who)
 {
 	unsigned n = b->n;
 
-	build_note(b, ns, RANK_END, side, why, who);
+	build_note(b, ns, state == ST_CLOSED ? RANK_END : RANK_MIDDLE, side, why, who);
 	if (b->n > n)
-		ladder_set_state(&b->draft[n].row, side, ST_CLOSED, true);
+		ladder_set_state(&b->draft[n].row, side, state, true);
+}
+
+static void close_note(struct build *b, unsigned side, uint64_t ns, const char *why, uint32_t who)
+{
+	state_note(b, side, ST_CLOSED, ns, why, who);
 }
 
 static const char *const time_wait_over[TW_ENDS] = {
@@ -166,6 +173,10 @@ static void read_state(struct build *b, unsigned side, unsigned prev, const stru
 	if (s->state == ST_TIME_WAIT && c->seen & SEEN_MINISOCK &&
 	    c->evidence & (EVIDENCE_PAIR | EVIDENCE_LOOKUP)) {
 		mark_concluded(b, side, SEG_FIN, ns, s->state);
+		return;
+	}
+	if ((s->state == ST_FIN_WAIT_1 || s->state == ST_LAST_ACK) && !(c->seen & SEEN_FIN_LOCAL)) {
+		state_note(b, side, s->state, ns, "FIN never sent: close()", s->aux);
 		return;
 	}
 	for (unsigned i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

@@ -298,6 +298,17 @@ static bool was_open(enum tcp_state state)
 	return state != ST_SYN_SENT && state != ST_SYN_RECV;
 }
 
+/* close() and shutdown() queue the FIN behind the data. If the peer's window never opened for it, it
+ * was never on the wire, and nobody's FIN came first or crossed it. */
+static void unsent_fin(struct conn *c, struct conn_end *end, const struct event_tcp *t)
+{
+	if (!(conn_fins(c) & SEEN_FIN_LOCAL) || c->seen & SEEN_FIN_LOCAL_ACKED ||
+	    (int32_t)(t->snd_nxt - end->fin_seq_local) > 0)
+		return;
+	c->seen &= ~(SEEN_FIN_LOCAL | SEEN_FIN_LOCAL_TIME | SEEN_CLOSING);
+	end->first_fin = c->seen & SEEN_FIN_PEER ? 2 : 0;
+}
+
 static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	const struct event_tcp *t = &e->tcp;
@@ -328,6 +339,7 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 		return;
 	}
 	timeline_counters(c, t);
+	unsent_fin(c, end, t);
 	if (end->first_fin == 1 && c->seen & SEEN_FIN_LOCAL_TIME &&
 	    t->bytes_received > end->at_fin + (e->flags & EVF_DONE ? 1 : 0))
 		c->seen |= SEEN_DATA_AFTER_FIN;
