@@ -416,6 +416,44 @@ static void a_retransmit_has_its_kind(void **arg)
 	pipeline_free(p);
 }
 
+/* An ICMP host unreachable lets the timer do its work at once, the next one still armed. */
+static void a_timeout_clocked_by_icmp_is_one(void **arg)
+{
+	static const struct {
+		uint8_t retransmits;
+		uint32_t snd_una, seq;
+		enum retransmit_kind kind;
+	} cases[] = {
+		{1, 1001, 1001, RT_TIMEOUT},
+		{2, 1001, 1001, RT_TIMEOUT},
+		{2, 1001, 2449, RT_SLOW_START}, /* what a SACK made room for */
+		{3, 1001, 1001, RT_TIMEOUT},
+		{0, 2449, 2449, RT_SLOW_START}, /* an acknowledgement: the count begins anew */
+		{0, 2449, 3897, RT_SLOW_START},
+		{1, 2449, 2449, RT_TIMEOUT},
+		{1, 2449, 2449, RT_SLOW_START}, /* the same lost again, seen by RACK */
+	};
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+
+	open_client(p, 1);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct event e = state(10 + i, 1, ST_ESTABLISHED, ST_ESTABLISHED);
+
+		e.kind = EV_RETRANSMIT;
+		e.tcp.ca_state = 4;
+		e.tcp.pending = 1;
+		e.tcp.snd_wnd = 9000;
+		e.tcp.retransmits = cases[i].retransmits;
+		e.tcp.snd_una = cases[i].snd_una;
+		e.extra.seg.seq = cases[i].seq;
+		e.extra.seg.tcp_flags = 16;
+		feed(p, e);
+		assert_int_equal(s.last.retransmit, cases[i].kind);
+	}
+	pipeline_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +473,7 @@ int main(void)
 		cmocka_unit_test(reuse_ends_a_held_time_wait),
 		cmocka_unit_test(a_cookie_has_no_handshake_time),
 		cmocka_unit_test(a_retransmit_has_its_kind),
+		cmocka_unit_test(a_timeout_clocked_by_icmp_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

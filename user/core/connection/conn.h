@@ -191,6 +191,7 @@ struct conn_end {
 	/* the troubles */
 	uint16_t retransmits[RT_COUNT];
 	uint16_t steps_dropped;  /* left out of the middle */
+	uint8_t rto_fired;       /* icsk_retransmits at the newest retransmission */
 
 	uint64_t peer_cookie;    /* of an other end that is gone: conntab_peer_cookie() */
 	uint32_t bound_dev;      /* index of the interface that it is bound to; 0: none, of most */

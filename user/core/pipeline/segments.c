@@ -26,12 +26,20 @@ static void count_retransmit(struct pipeline *p, struct conn *c, enum retransmit
 		c->synack_retransmits++;
 }
 
+/* tcp_ld_RTO_revert(): an ICMP message says that the host is unreachable, and the timer's work is
+ * done then and there, with the timer still armed. One more time-out was counted, of the oldest
+ * segment: nothing was acknowledged, or the count would begin anew. */
+static bool timer_ran_early(const struct conn *c, const struct event *e)
+{
+	return e->tcp.retransmits > conn_end(c)->rto_fired && e->extra.seg.seq == e->tcp.snd_una;
+}
+
 /* After a timeout the timer sends one segment, with itself no longer pending (tcp_write_timer_handler
  * clears it first); the rest is sent as acknowledgements come, with the next timer armed. */
-static enum retransmit_kind in_loss(const struct event *e)
+static enum retransmit_kind in_loss(const struct conn *c, const struct event *e)
 {
 	if (e->tcp.pending)
-		return RT_SLOW_START;
+		return timer_ran_early(c, e) ? RT_TIMEOUT : RT_SLOW_START;
 	/* tcp_retransmit_timer() counts no retry of a probe into a window that was taken back */
 	return !e->tcp.retransmits && !e->tcp.snd_wnd ? RT_ZERO_WINDOW_PROBE : RT_TIMEOUT;
 }
@@ -39,7 +47,7 @@ static enum retransmit_kind in_loss(const struct event *e)
 /* From the tracepoint alone. Each kind but the zero-window probe is one that the kernel counts:
  * TCPSynRetrans (syn, synack), TCPFastRetrans, TCPSlowStartRetrans; of TCPLossProbes those that
  * send nothing new. */
-static enum retransmit_kind retransmit_kind(const struct event *e)
+static enum retransmit_kind retransmit_kind(const struct conn *c, const struct event *e)
 {
 	uint16_t flags = e->extra.seg.tcp_flags;
 
@@ -48,7 +56,7 @@ static enum retransmit_kind retransmit_kind(const struct event *e)
 	if (e->new_state == ST_SYN_SENT)
 		return RT_SYN;
 	if (e->tcp.ca_state == CA_LOSS || !e->tcp.pending)
-		return in_loss(e);
+		return in_loss(c, e);
 	if (e->tcp.ca_state != CA_RECOVERY && e->tcp.pending == PENDING_LOSS_PROBE)
 		return RT_TAIL_LOSS_PROBE;
 	return RT_FAST; /* in Recovery a loss probe may be armed meanwhile */
@@ -63,7 +71,7 @@ void segments_retransmit(struct pipeline *p, const struct event *e)
 		return;
 	identity_told(p, c, e->ts_ns);
 	identity_tuple(p, c, e);
-	ch.retransmit = retransmit_kind(e);
+	ch.retransmit = retransmit_kind(c, e);
 	ch.from = ch.to = c->state;
 	ch.seq = e->extra.seg.seq;
 	ch.has_seq = true;
@@ -71,6 +79,7 @@ void segments_retransmit(struct pipeline *p, const struct event *e)
 	if (ch.retransmit == RT_FAST || ch.retransmit == RT_SLOW_START)
 		ch.trigger = TRIG_PACKET;
 	count_retransmit(p, c, ch.retransmit);
+	conntab_end(p->conns, c)->rto_fired = e->tcp.retransmits;
 	timeline_step(p, c, STEP_RETRANSMIT, e->ts_ns, ch.trigger, ch.seq, ch.retransmit);
 	timeline_report(p, c, &ch);
 }
