@@ -10,20 +10,19 @@
 #include "session.h"
 
 const char cmd_conns_help[] =
-	"END(s)  when it ended, since the start; with -T the time of day\n"
+	"END(s)  when it ended\n"
 	"PID COMM  its owner: who connected or accepted\n"
 	"LOCAL PEER  both ends\n"
-	"END     how, in Zeek's words: SF both said FIN, RSTO/RSTR reset by the client\n"
-	"        or the server, REJ refused, S0 no answer, S1 open, OTH not seen ...\n"
-	"BY      whose FIN or RST came first\n"
 	"HS(ms)  the handshake's time\n"
 	"DUR     the connection's life\n"
 	"TX RX   payload, sent and received\n"
-	"Behind them, where there is something to say (-w: RETX WHY):\n"
-	"R2      so many segments were sent again\n"
-	"a word  why it ended, if not by FIN: refused, reset, syn_timeout,\n"
-	"        retransmit_timeout, half_open, killed ... (tcp.end_reason in JSON)\n"
-	"incomplete  something of it was not seen: events were lost, or had no room\n";
+	"END     Zeek's conn_state: SF both said FIN, RSTO/RSTR reset by the client or\n"
+	"        the server, REJ refused, S0 no answer, S1 still open, OTH not seen ...\n"
+	"BY/WHY  whose FIN or RST came first; or what cut it short: rto, user-to, probes\n"
+	"        (keepalive's) or window (shut) timed out, no-fin (in FIN-WAIT-2), linger\n"
+	"        (SO_LINGER 0), unread (data at close()), listen (its listener closed),\n"
+	"        forgot (by the peer), icmp, killed, netns (deleted); R3: 3 retransmits;\n"
+	"        gap: events of it were lost. -w has whole words and addresses\n";
 
 int cmd_conns(const struct options *o)
 {

@@ -46,6 +46,16 @@ void session_endpoint(const struct session *s, struct buf *b, const uint8_t addr
 	buf_endpoint(b, addr, port);
 }
 
+void session_port(const struct session *s, struct buf *b, uint16_t port)
+{
+	buf_u64(b, port);
+}
+
+bool sink_is_tty(const struct sink *s)
+{
+	return false;
+}
+
 struct fixture {
 	struct proctab *procs;
 	uint32_t curl, nginx;
@@ -267,7 +277,7 @@ static void draw_as(struct fixture *f, struct buf *b, const struct ladder_end *a
 {
 	const struct ladder_names names = {.procs = f->procs, .drop_reason = hand_reason};
 	struct ladder l;
-	struct text t = {.procs = f->procs, .paint = {.utf8 = utf8}};
+	struct text t = {.procs = f->procs, .paint = {.utf8 = utf8}, .width = TEXT_WIDTH};
 
 	ladder_build(&l, &names, a, o);
 	ladder_text(&t, b, &l);

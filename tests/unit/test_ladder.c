@@ -325,7 +325,7 @@ static void test_hostile(void **state)
 	struct fixture *f = *state;
 	const struct ladder_names names = {.procs = f->procs, .drop_reason = hand_reason};
 	struct ladder l;
-	struct text t = {.procs = f->procs, .paint = {.utf8 = true}};
+	struct text t = {.procs = f->procs, .paint = {.utf8 = true}, .width = TEXT_WIDTH};
 	uint64_t seed = 88172645463325252ULL;
 
 	for (unsigned round = 0; round < 3000; round++) {

@@ -46,7 +46,7 @@ static const struct str glyphs[GL_COUNT][2] = {
 	[GL_DOT] = {STR("."), STR("·")},
 	[GL_ABOUT] = {STR("~"), STR("≈")},
 	[GL_AT_LEAST] = {STR(">"), STR("≥")},
-	[GL_ELLIPSIS] = {STR("."), STR("…")},
+	[GL_ELLIPSIS] = {STR("~"), STR("…")},
 	[GL_TIMES] = {STR("x"), STR("×")},
 };
 

@@ -154,7 +154,7 @@ static void put_row(struct stuck_view *v, const struct conn *c, const struct stu
 	put_age(v, &l, c, item);
 	line_to(&l, STATE);
 	line_word(&l, paint_state(c->state), word_state_ss(c->state));
-	text_owner(&v->text, &l, n ? held.proc : item ? item->proc : c->owner, PID_END);
+	text_owner(&v->text, &l, n ? held.proc : item ? item->proc : c->owner, PID_END, FD_END);
 	from = b->len;
 	if (n)
 		buf_u64(b, held.fd);

@@ -22,6 +22,7 @@ struct text {
 	struct paint paint;
 	bool wide, wall_clock;
 	bool has_base;
+	int width;            /* what a line may take: 80, or the terminal's; without end for -w */
 	uint64_t base_ns;     /* what "seconds since start" counts from */
 };
 
@@ -71,20 +72,43 @@ static inline void line_str(struct line *l, const char *s)
 void line_word(struct line *l, enum ink ink, const char *s);
 /* Hostile text (a comm): made safe, its columns counted. */
 void line_safe(struct line *l, const char *s, size_t max);
+/* What passes column `end` goes, and one column says so. `from`: where the text began, of which
+ * one column stays. */
+void line_cut(struct line *l, int from, int end);
 void line_end(struct line *l);
 
-enum { TEXT_TIME_WIDTH = 7, TEXT_CLOCK_WIDTH = 12 };
+/* A blank that becomes the end of the line, if what follows it is too long. */
+struct mark {
+	size_t at, extra;
+};
+
+/* A blank, where the line may be folded. */
+struct mark line_mark(struct line *l);
+/* Folds at the mark if the line is wider than `width`; it goes on at column `indent`. */
+void line_fold(struct line *l, struct mark at, int width, int indent);
+/* Takes back what was written since the mark if it passes `width`. */
+void line_unless_wider(struct line *l, struct mark at, int width);
+
+enum { TEXT_WIDTH = 80, TEXT_TIME_WIDTH = 7, TEXT_CLOCK_WIDTH = 12, TEXT_PORT_WIDTH = 5 };
 static inline int text_time_width(const struct text *t)
 {
 	return t->wall_clock ? TEXT_CLOCK_WIDTH : TEXT_TIME_WIDTH;
+}
+/* What a row of a table may take: a wall clock moves all of it, not what ends it away. */
+static inline int text_row_width(const struct text *t)
+{
+	int least = TEXT_WIDTH + text_time_width(t) - TEXT_TIME_WIDTH;
+
+	return t->width > least ? t->width : least;
 }
 /* Seconds since start in 7 columns (123.456, 1234.56, ...; -0.123: seen while the hooks were being
  * attached) or HH:MM:SS.mmm in 12. */
 void text_time(const struct text *t, struct line *l, uint64_t ts_ns);
 /* With -T: the wall clock in a line of its own, above a picture of that moment. */
 void text_clock_line(const struct text *t, struct buf *b, uint64_t ts_ns);
-/* pid right-aligned to end before `pid_end`, a blank, comm: "-" and "-" when unknown. */
-void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end);
+/* pid right-aligned to end before `pid_end`, a blank, comm: "-" and "-" when unknown. What is
+ * longer than its column is cut before `comm_end`: a long pid leaves less of comm. */
+void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end, int comm_end);
 /* curl[812]; "-" when unknown */
 void text_proc(const struct text *t, struct line *l, uint32_t proc);
 /* Who is short of something that no process owns: "the host", or the network namespace (elsewhere). */
@@ -97,6 +121,8 @@ enum glyph text_role_glyph(unsigned role);
 void line_put_right(struct line *l, const char *s, int end);
 /* At most 5 columns: 0 999 9999 14.2k 1.23M */
 void text_size(struct buf *b, uint64_t n);
+/* At most 4: 0 999 9999 14k 1.2M */
+void text_size_short(struct buf *b, uint64_t n);
 /* Milliseconds, no unit, three figures: 0.041 12.3 1003; "-" for a negative one */
 void text_ms(struct buf *b, int64_t ns);
 void text_duration(struct buf *b, int64_t ns); /* "-" for a negative one */

@@ -4,15 +4,33 @@
  *
  * A column is a promise about where it starts, not about how long a value may
  * be: an IPv6 endpoint moves its neighbours to the right and truncates nothing,
- * and the first column that fits again is back in its place.
+ * and the first column that fits again is back in its place. A process's name
+ * alone is cut (-w has it whole): every row of a long one would be out of place.
  *
  * Never printf here: a busy host prints tens of thousands of these a second.
  */
 #include "text.h"
 
+#include <limits.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include "../core/pipeline/pipeline.h"
 #include "../core/process/proc.h"
 #include "../core/connection/words.h"
+
+/* Into a pipe always the same, whatever the terminal is. */
+static int width_of(const struct session *s)
+{
+	struct winsize w;
+
+	if (s->o->wide)
+		return INT_MAX;
+	if (!s->out || !sink_is_tty(s->out) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w))
+		return TEXT_WIDTH;
+	return w.ws_col > TEXT_WIDTH ? w.ws_col : TEXT_WIDTH;
+}
 
 void text_init(struct text *t, struct session *s)
 {
@@ -21,6 +39,7 @@ void text_init(struct text *t, struct session *s)
 		.procs = s->p ? pipeline_procs(s->p) : NULL,
 		.wide = s->o->wide,
 		.wall_clock = s->o->wall_clock,
+		.width = width_of(s),
 	};
 	paint_init(&t->paint, s->o);
 }
@@ -82,9 +101,54 @@ void line_safe(struct line *l, const char *s, size_t max)
 		l->extra += (l->b->data[i] & 0xc0) == 0x80;
 }
 
+void line_cut(struct line *l, int from, int end)
+{
+	struct buf *b = l->b;
+
+	if (end <= from)
+		end = from + 1;
+	if (line_col(l) <= end)
+		return;
+	while (line_col(l) >= end && b->len > l->start)
+		l->extra -= ((unsigned char)b->data[--b->len] & 0xc0) == 0x80;
+	line_glyph(l, GL_ELLIPSIS);
+}
+
 void line_end(struct line *l)
 {
 	buf_char(l->b, '\n');
+}
+
+struct mark line_mark(struct line *l)
+{
+	struct mark m = {l->b->len, l->extra};
+
+	buf_char(l->b, ' ');
+	return m;
+}
+
+void line_fold(struct line *l, struct mark m, int width, int indent)
+{
+	struct buf *b = l->b;
+	char *at;
+
+	if (line_col(l) <= width || m.at >= b->len || !buf_room(b, (size_t)indent))
+		return;
+	at = b->data + m.at;
+	memmove(at + 1 + indent, at + 1, b->len - m.at - 1);
+	memset(at + 1, ' ', (size_t)indent);
+	*at = '\n';
+	b->len += (size_t)indent;
+	l->start = m.at + 1;
+	l->extra -= m.extra;
+}
+
+void line_unless_wider(struct line *l, struct mark m, int width)
+{
+	if (line_col(l) <= width)
+		return;
+	l->b->len = m.at;
+	l->extra = m.extra;
 }
 
 /* v in exactly `digits` digits. */
@@ -145,10 +209,11 @@ void text_clock_line(const struct text *t, struct buf *b, uint64_t ts_ns)
 	buf_char(b, '\n');
 }
 
-void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end)
+void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end, int comm_end)
 {
 	const struct proc *p = proc_get(t->procs, proc);
 	size_t from = l->b->len;
+	int col;
 
 	if (p->pid)
 		buf_u64(l->b, p->pid);
@@ -156,10 +221,12 @@ void text_owner(const struct text *t, struct line *l, uint32_t proc, int pid_end
 		buf_char(l->b, '-');
 	line_right(l, from, pid_end);
 	buf_char(l->b, ' ');
+	col = line_col(l);
 	if (p->pid)
 		line_safe(l, p->comm, PROC_COMM_LEN);
 	else
 		buf_char(l->b, '-');
+	line_cut(l, col, comm_end);
 }
 
 void text_proc(const struct text *t, struct line *l, uint32_t proc)
@@ -203,7 +270,7 @@ void text_ends(const struct text *t, struct line *l, const struct conn *c, int p
 
 	if (c->role == ROLE_LISTENER) {
 		if (!t->wide)
-			buf_char(l->b, ' ');
+			line_to(l, port_end - TEXT_PORT_WIDTH);
 		from = l->b->len;
 		text_endpoint(t, l, c->local, c->lport);
 		if (t->wide)
@@ -215,6 +282,8 @@ void text_ends(const struct text *t, struct line *l, const struct conn *c, int p
 		buf_char(l->b, '-');
 	else if (t->wide)
 		text_endpoint(t, l, c->local, c->lport);
+	else if (t->s)
+		session_port(t->s, l->b, c->lport);
 	else
 		buf_u64(l->b, c->lport);
 	line_right(l, from, port_end);
@@ -241,22 +310,49 @@ static void three_figures(struct buf *b, uint64_t n, uint64_t unit)
 		digits(b, rest / (unit / 100), 2);
 }
 
-void text_size(struct buf *b, uint64_t n)
+/* The unit that leaves less than a thousand of it. */
+static uint64_t size_unit(uint64_t n, char *name)
 {
 	static const char names[] = "kMGTPE";
 	uint64_t unit = 1000;
 	unsigned i = 0;
 
-	if (n < 10000) {
-		buf_u64(b, n);
-		return;
-	}
 	while (n / unit >= 1000 && names[i + 1]) {
 		unit *= 1000;
 		i++;
 	}
-	three_figures(b, n, unit);
-	buf_char(b, names[i]);
+	*name = names[i];
+	return unit;
+}
+
+void text_size(struct buf *b, uint64_t n)
+{
+	char name;
+
+	if (n < 10000) {
+		buf_u64(b, n);
+		return;
+	}
+	three_figures(b, n, size_unit(n, &name));
+	buf_char(b, name);
+}
+
+void text_size_short(struct buf *b, uint64_t n)
+{
+	uint64_t unit;
+	char name;
+
+	if (n < 10000) {
+		buf_u64(b, n);
+		return;
+	}
+	unit = size_unit(n, &name);
+	buf_u64(b, n / unit);
+	if (n / unit < 10) {
+		buf_char(b, '.');
+		digits(b, n % unit / (unit / 10), 1);
+	}
+	buf_char(b, name);
 }
 
 void text_ms(struct buf *b, int64_t ns)

@@ -3,8 +3,9 @@
  * `tcptrail events`: a line per change, as it happens.
  *
  * The owner is who the socket belongs to, never who happened to run when the
- * packet came. Behind each transition: how long the old state lasted, and why it
- * ended: the call (and who made it, if not the owner), a packet, or a timer.
+ * packet came. Before each transition: how long the old state lasted; behind it
+ * why it ended: the call (and who made it, if not the owner), a packet, or a timer.
+ * What has no bound comes last, so that its length moves nothing.
  */
 #include <stdlib.h>
 
@@ -15,11 +16,13 @@
 #include "../core/connection/words.h"
 
 struct columns {
-	short pid_end, port_end, what, age_end;
+	short pid_end, comm_end, port_end, age_end, what;
 };
 
-static const struct columns narrow = {6, 20, 39, 66};
-static const struct columns wide = {8, 48, 73, 103};
+static const struct columns narrow = {6, 14, 20, 43, 44};
+static const struct columns wide = {8, 9 + 4 * PROC_COMM_LEN, 48, 81, 82};
+
+enum { AGE_WIDTH = 6 }; /* where there is no age, what happened begins there */
 
 struct events_view {
 	struct text t;
@@ -37,6 +40,7 @@ static void *events_open(struct session *s)
 	width = (short)text_time_width(&v->t);
 	v->at = v->t.wide ? wide : narrow;
 	v->at.pid_end = (short)(v->at.pid_end + width);
+	v->at.comm_end = (short)(v->at.comm_end + width);
 	v->at.port_end = (short)(v->at.port_end + width);
 	v->at.what = (short)(v->at.what + width);
 	v->at.age_end = (short)(v->at.age_end + width);
@@ -57,10 +61,9 @@ static void events_begin(void *view)
 	line_put_right(&l, "LOCAL", v->at.port_end);
 	line_to(&l, v->at.port_end + (v->t.wide ? 3 : 1));
 	buf_str(b, "PEER");
-	line_to(&l, v->at.what);
-	buf_str(b, "OLDSTATE -> NEWSTATE");
 	line_put_right(&l, "AGE", v->at.age_end);
-	buf_str(b, " WHY");
+	line_to(&l, v->at.what);
+	buf_str(b, "OLDSTATE -> NEWSTATE WHY");
 	line_ink(&l, INK_NONE);
 	line_end(&l);
 	sink_commit(v->t.s->out);
@@ -85,29 +88,67 @@ static const char *call_of(const struct conn *c, const struct change *ch)
 	return ch->to < ST_COUNT && calls[ch->to] ? calls[ch->to] : "syscall";
 }
 
-static void put_actor(const struct events_view *v, struct line *l, const struct conn *c,
-		      const struct change *ch)
+enum { ACTOR_NAME, ACTOR_PID, ACTOR_ALONE, ACTOR_WAYS };
+
+/* " close() by curl[812]"; shorter where the line would pass its width: " close() by 812", " by 812". */
+static void put_call(const struct events_view *v, struct line *l, const struct conn *c,
+		     const struct change *ch)
 {
-	if (!proc_get(v->t.procs, ch->actor)->pid || ch->actor == c->owner)
-		return;
-	line_str(l, " by ");
-	text_proc(&v->t, l, ch->actor);
+	bool killed = ch->trigger == TRIG_ABORT;
+	const char *call = killed ? "killed" : call_of(c, ch);
+	bool other = proc_get(v->t.procs, ch->actor)->pid && ch->actor != c->owner;
+
+	for (unsigned way = ACTOR_NAME; way < ACTOR_WAYS; way++) {
+		struct mark m = line_mark(l);
+
+		if (way < ACTOR_ALONE || killed || c->seen & SEEN_SHUT_WR_FIRST)
+			line_word(l, killed ? INK_BAD : INK_NONE, call);
+		else
+			l->b->len--; /* close(): the state says it */
+		if (!other)
+			return;
+		line_str(l, " by ");
+		if (way == ACTOR_NAME)
+			text_proc(&v->t, l, ch->actor);
+		else
+			buf_u64(l->b, proc_get(v->t.procs, ch->actor)->pid);
+		if (line_col(l) <= text_row_width(&v->t))
+			return;
+		if (way < ACTOR_ALONE)
+			line_unless_wider(l, m, text_row_width(&v->t));
+	}
 }
 
 static void put_why(const struct events_view *v, struct line *l, const struct conn *c,
 		    const struct change *ch)
 {
-	if (ch->trigger == TRIG_SYSCALL) {
-		line_str(l, call_of(c, ch));
-		put_actor(v, l, c, ch);
-	} else if (ch->trigger == TRIG_ABORT) {
-		line_word(l, INK_BAD, "killed");
-		put_actor(v, l, c, ch);
+	struct mark m;
+
+	if (ch->trigger == TRIG_SYSCALL || ch->trigger == TRIG_ABORT) {
+		put_call(v, l, c, ch);
 	} else if (ch->trigger != TRIG_UNKNOWN) {
+		buf_char(l->b, ' ');
 		line_str(l, word_trigger(ch->trigger));
 	}
-	if (ch->inferred)
-		line_word(l, INK_DIM, " inferred");
+	if (!ch->inferred)
+		return;
+	m = line_mark(l);
+	line_word(l, INK_DIM, "inferred");
+	if (line_col(l) <= text_row_width(&v->t))
+		return;
+	line_unless_wider(l, m, text_row_width(&v->t));
+	buf_char(l->b, ' ');
+	line_glyph(l, GL_ABOUT);
+}
+
+static void put_age(const struct events_view *v, struct line *l, const struct change *ch)
+{
+	size_t from = l->b->len;
+
+	if (ch->duration_at_least && ch->state_duration_ns >= 0)
+		buf_char(l->b, '>');
+	text_duration(l->b, ch->state_duration_ns);
+	line_right(l, from, v->at.age_end);
 }
 
 static void put_state(const struct events_view *v, struct line *l, const struct conn *c,
@@ -115,26 +156,24 @@ static void put_state(const struct events_view *v, struct line *l, const struct 
 {
 	bool gave_up = ch->to == ST_CLOSED && ch->from != ST_TIME_WAIT &&
 		       (ch->trigger == TRIG_TIMER || ch->trigger == TRIG_ABORT);
-	size_t from;
 
 	line_str(l, word_state_ss(ch->from));
 	line_glyph(l, GL_TO);
 	line_word(l, gave_up ? INK_BAD : INK_NONE, word_state_ss(ch->to));
-	from = l->b->len;
-	if (ch->duration_at_least && ch->state_duration_ns >= 0)
-		buf_char(l->b, '>');
-	text_duration(l->b, ch->state_duration_ns);
-	line_right(l, from, v->at.age_end);
-	buf_char(l->b, ' ');
 	put_why(v, l, c, ch);
 }
 
-static void put_seq(struct line *l, const struct change *ch)
+/* The least that one needs of it: -w has it always. */
+static void put_seq(const struct events_view *v, struct line *l, const struct change *ch)
 {
+	struct mark m;
+
 	if (!ch->has_seq)
 		return;
-	line_str(l, " seq=");
+	m = line_mark(l);
+	line_str(l, "seq=");
 	buf_u64(l->b, ch->seq);
+	line_unless_wider(l, m, text_row_width(&v->t));
 }
 
 static void put_retransmit(const struct events_view *v, struct line *l, const struct conn *c,
@@ -144,9 +183,9 @@ static void put_retransmit(const struct events_view *v, struct line *l, const st
 	line_str(l, "R ");
 	line_str(l, word_retransmit(ch->retransmit));
 	line_ink(l, INK_NONE);
-	put_seq(l, ch);
-	buf_char(l->b, ' ');
+	line_str(l, " in ");
 	line_str(l, word_state_ss(ch->to));
+	put_seq(v, l, ch);
 }
 
 /* The kernel's own name of a reason; "" where it has none. */
@@ -178,20 +217,24 @@ static void put_reason(const struct events_view *v, struct line *l, const struct
 static void put_reset(const struct events_view *v, struct line *l, const struct conn *c,
 		      const struct change *ch)
 {
+	struct mark m;
+
 	line_word(l, INK_BAD, ch->received ? "RST received" : "RST sent");
 	put_reason(v, l, ch);
 	if (ch->to) {
-		line_str(l, " in ");
+		m = line_mark(l);
+		line_str(l, "in ");
 		line_str(l, word_state_ss(ch->to));
+		line_unless_wider(l, m, text_row_width(&v->t));
 	}
 }
 
 static void put_drop(const struct events_view *v, struct line *l, const struct conn *c,
 		     const struct change *ch)
 {
-	line_word(l, INK_WARN, "segment dropped");
+	line_word(l, INK_WARN, "dropped");
 	put_reason(v, l, ch);
-	put_seq(l, ch);
+	put_seq(v, l, ch);
 }
 
 typedef void (*put_fn)(const struct events_view *v, struct line *l, const struct conn *c,
@@ -214,9 +257,11 @@ static void events_change(void *view, const struct conn *c, const struct change 
 	text_base(&v->t, ch->ts_ns);
 	line_begin(&l, &v->t, b);
 	text_time(&v->t, &l, ch->ts_ns);
-	text_owner(&v->t, &l, c->owner, v->at.pid_end);
+	text_owner(&v->t, &l, c->owner, v->at.pid_end, v->at.comm_end);
 	text_ends(&v->t, &l, c, v->at.port_end);
-	line_to(&l, v->at.what);
+	if (ch->kind == CHANGE_STATE)
+		put_age(v, &l, ch);
+	line_to(&l, ch->kind == CHANGE_STATE ? v->at.what : v->at.age_end - AGE_WIDTH);
 	put[ch->kind](v, &l, c, ch);
 	line_end(&l);
 	sink_commit(s->out);

@@ -137,7 +137,7 @@ static void put_row(const struct listeners_view *v, struct buf *b, const struct 
 	struct line l;
 
 	line_begin(&l, &v->t, b);
-	text_owner(&v->t, &l, r->conn->owner, PID_END);
+	text_owner(&v->t, &l, r->conn->owner, PID_END, LOCAL - 1);
 	line_to(&l, LOCAL);
 	text_endpoint(&v->t, &l, r->conn->local, r->conn->lport);
 	put_number(&l, q->syn_queue, known, INK_NONE, SYN_END);
