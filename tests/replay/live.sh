@@ -103,6 +103,19 @@ a_recording() {
 	[ "$(conns_of --from "$dir/all.ttr")" = 2 ] || { echo "not both ends of our connection"; return 1; }
 }
 
+# Without --interval one report and the end, in both forms, and -c counts sockets.
+listeners_once() {
+	local rows records
+	rows=$("$tcptrail" listeners --from "$dir/all.ttr" 2>"$dir/err" | tail -n +2 | wc -l)
+	records=$("$tcptrail" listeners -o json --from "$dir/all.ttr" 2>"$dir/err" |
+		tee "$dir/json" | grep -c '"tcp.listener"')
+	[ "$rows" -gt 0 ] && [ "$rows" = "$records" ] || { echo "$rows rows, $records records"; return 1; }
+	[ "$(jq -r 'select(.tcp.listener) | .tcp.socket_id' "$dir/json" | sort | uniq -d | wc -l)" = 0 ] ||
+		return 1
+	[ "$("$tcptrail" listeners -c 1 --from "$dir/all.ttr" 2>"$dir/err" | wc -l)" = 2 ] || return 1
+	timeout 20 "$tcptrail" listeners -o json >"$dir/json" 2>"$dir/err"
+}
+
 without_privilege() {
 	chmod 0755 "$dir" && chmod 0644 "$dir/all.ttr" && cp "$tcptrail" "$dir/tcptrail" || return 1
 	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all \
@@ -173,6 +186,7 @@ check "stuck --watch: live and again" same json stuck --all --watch -d 3
 check "stuck --watch -P: live and again" same json stuck --all --watch -d 3 -P "$port"
 check "stuck as csv: live and again" same csv stuck --all
 check "record, read by every view" a_recording
+check "listeners: one report and the end" listeners_once
 check "read without privileges" without_privilege
 check "through a pipe" through_a_pipe
 check "cut anywhere" cut_anywhere

@@ -111,9 +111,25 @@ static void first_states(void *view)
 		list_states(view);
 }
 
+/* As the text has it: one report and the end, unless an interval or a duration asks for more. */
+static bool lists_again(const struct json_view *v)
+{
+	return v->s->o->interval_s > 0 || v->s->o->duration_s > 0;
+}
+
 static void first_listeners(void *view)
 {
-	if (!((struct json_view *)view)->listed_ns)
+	struct json_view *v = view;
+
+	if (v->listed_ns)
+		return;
+	list_listeners(view);
+	v->s->stop |= !lists_again(v);
+}
+
+static void listeners_interval(void *view)
+{
+	if (lists_again(view))
 		list_listeners(view);
 }
 
@@ -130,7 +146,7 @@ static void listeners_finish(void *view)
 {
 	struct json_view *v = view;
 
-	if (v->listed_ns != pipeline_now(v->s->p))
+	if (!v->listed_ns || (lists_again(v) && v->listed_ns != pipeline_now(v->s->p)))
 		list_listeners(view);
 	json_view_finish(view);
 }
@@ -189,7 +205,7 @@ const struct view view_states_json = {
 const struct view view_listeners_json = {
 	.ops = &listeners_ops,
 	.open = json_view_open,
-	.interval = list_listeners,
+	.interval = listeners_interval,
 	.finish = listeners_finish,
 	.close = free,
 	.interval_s = 1,

@@ -186,45 +186,54 @@ static unsigned collect(struct listeners_view *v, unsigned *left_out)
 	return n;
 }
 
+/* A row is a record, as it is in JSON. */
 static void report(struct listeners_view *v)
 {
 	struct session *s = v->t.s;
-	struct buf *b = sink_begin(s->out);
 	unsigned left_out = 0, n = collect(v, &left_out);
+	struct buf *b = sink_begin(s->out);
 
 	if (v->reported)
 		buf_char(b, '\n');
 	v->reported = true;
 	text_clock_line(&v->t, b, pipeline_now(s->p));
 	put_heading(v, b);
-	for (unsigned i = 0; i < n; i++)
-		put_row(v, b, &v->rows[i]);
 	if (!n)
 		buf_str(b, "nobody listens\n");
-	if (left_out) {
-		buf_str(b, "and ");
-		buf_u64(b, left_out);
-		buf_str(b, " more\n");
-	}
 	sink_commit(s->out);
-	session_printed(s);
+	for (unsigned i = 0; i < n; i++) {
+		put_row(v, sink_begin(s->out), &v->rows[i]);
+		sink_commit(s->out);
+		session_printed(s);
+	}
+	if (!left_out)
+		return;
+	b = sink_begin(s->out);
+	buf_str(b, "and ");
+	buf_u64(b, left_out);
+	buf_str(b, " more\n");
+	sink_commit(s->out);
+}
+
+static bool reports_again(const struct listeners_view *v)
+{
+	return v->t.s->o->interval_s > 0 || v->t.s->o->duration_s > 0;
 }
 
 static void listeners_snapshot_done(void *view)
 {
 	struct listeners_view *v = view;
-	const struct options *o = v->t.s->o;
 
 	if (v->reported)
 		return;
 	report(v);
-	if (!(o->interval_s > 0) && !(o->duration_s > 0))
-		v->t.s->stop = true;
+	v->t.s->stop |= !reports_again(v);
 }
 
 static void listeners_interval(void *view)
 {
-	report(view);
+	if (reports_again(view))
+		report(view);
 }
 
 static void listeners_finish(void *view)
