@@ -10,8 +10,10 @@
 #include "session.h"
 
 const char cmd_listeners_help[] =
-	"Owner, SYN queue and accept queue with their limits, what overflowed, SYN\n"
-	"cookies sent, and how long connections wait for accept(). --interval repeats.\n";
+	"Owner, SYN queue, accept queue with its limit, what was dropped and accepted,\n"
+	"and how long connections wait for accept(). -w adds, in full mode, how often the\n"
+	"accept queue overflowed and SYN cookies sent, and the longest wait. --interval\n"
+	"repeats; -c counts sockets.\n";
 
 int cmd_listeners(const struct options *o)
 {

@@ -3,6 +3,9 @@
  * `tcptrail listeners`: each listening socket's two queues against their limits,
  * what overflowed, and how long connections wait for accept(). Worst first.
  *
+ * 80 columns have no room for what only full mode sees (overflows, which DROPS
+ * has among others, and cookies): -w has them, the longest wait and whole names.
+ *
  * One report and the end, unless an interval or a duration asks for more. What
  * this mode cannot see is "-", never 0.
  */
@@ -13,10 +16,16 @@
 
 #include "../core/process/proc.h"
 
-enum {
-	PID_END = 7, LOCAL = 20, SYN_END = 46, ACCEPT_END = 57, DROPS_END = 63, OVERFLOWS_END = 68,
-	COOKIES_END = 73, ACCEPTED_END = 80, SHOWN = 4096,
+enum { SHOWN = 4096 };
+
+/* Where columns start, or end for those that are right-aligned; 0: not there. */
+struct columns {
+	short pid_end, local, syn_end, accept_end, drops_end, overflows_end, cookies_end,
+		accepted_end;
 };
+
+static const struct columns narrow = {7, 18, 43, 53, 59, 0, 0, 68};
+static const struct columns wide = {8, 25, 53, 64, 71, 77, 83, 92};
 
 struct row {
 	const struct conn *conn;
@@ -25,6 +34,7 @@ struct row {
 
 struct listeners_view {
 	struct text t;
+	struct columns at;
 	bool reported;
 	struct row rows[SHOWN];
 };
@@ -33,8 +43,10 @@ static void *listeners_open(struct session *s)
 {
 	struct listeners_view *v = calloc(1, sizeof(*v));
 
-	if (v)
-		text_init(&v->t, s);
+	if (!v)
+		return NULL;
+	text_init(&v->t, s);
+	v->at = v->t.wide ? wide : narrow;
 	return v;
 }
 
@@ -60,23 +72,25 @@ static int worse_first(const void *pa, const void *pb)
 
 static void put_heading(const struct listeners_view *v, struct buf *b)
 {
-	static const struct {
+	const struct columns *at = &v->at;
+	const struct {
 		const char *name;
 		int end;
 	} names[] = {
-		{"SYNQ", SYN_END}, {"ACCEPTQ", ACCEPT_END}, {"DROPS", DROPS_END},
-		{"OVFL", OVERFLOWS_END}, {"COOK", COOKIES_END}, {"ACCEPTED", ACCEPTED_END},
+		{"SYNQ", at->syn_end},	     {"ACCEPTQ", at->accept_end}, {"DROPS", at->drops_end},
+		{"OVFL", at->overflows_end}, {"COOK", at->cookies_end},	  {"ACCEPTED", at->accepted_end},
 	};
 	struct line l;
 
 	line_begin(&l, &v->t, b);
 	line_ink(&l, INK_BOLD);
-	line_put_right(&l, "PID", PID_END);
+	line_put_right(&l, "PID", at->pid_end);
 	line_str(&l, " COMM");
-	line_to(&l, LOCAL);
+	line_to(&l, at->local);
 	line_str(&l, "LOCAL");
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		line_put_right(&l, names[i].name, names[i].end);
+		if (names[i].end)
+			line_put_right(&l, names[i].name, names[i].end);
 	line_str(&l, " WAIT");
 	line_ink(&l, INK_NONE);
 	line_end(&l);
@@ -88,6 +102,8 @@ static void put_number(struct line *l, uint64_t n, bool seen, enum ink ink, int 
 	struct buf *b = l->b;
 	size_t from = b->len, len;
 
+	if (!end)
+		return;
 	if (seen)
 		buf_u64(b, n);
 	else
@@ -102,30 +118,32 @@ static void put_number(struct line *l, uint64_t n, bool seen, enum ink ink, int 
 	line_ink(l, INK_NONE);
 }
 
-static void put_accept_queue(struct line *l, const struct listener *q)
+static void put_accept_queue(struct line *l, const struct listener *q, int end)
 {
 	size_t from = l->b->len;
 
 	buf_u64(l->b, q->accept_queue);
 	buf_char(l->b, '/');
 	buf_u64(l->b, q->accept_limit);
-	line_right(l, from, ACCEPT_END);
+	line_right(l, from, end);
 }
 
-/* Mean and longest time from ESTABLISHED to accept(), and who waits now. */
-static void put_waits(struct line *l, const struct listener *q)
+/* Mean time from ESTABLISHED to accept(), with -w the longest; and whether more can wait: that some
+ * do, the queue says. */
+static void put_waits(struct line *l, const struct listener *q, bool at_length)
 {
 	if (q->accept_waits) {
 		buf_char(l->b, ' ');
 		buf_duration(l->b, q->accept_wait_sum_ns / q->accept_waits);
+	}
+	if (q->accept_waits && at_length) {
 		line_str(l, " max ");
 		buf_duration(l->b, q->accept_wait_max_ns);
 	}
-	if (q->accept_queue) {
-		line_ink(l, q->accept_queue > q->accept_limit ? INK_BAD : INK_WARN);
-		line_str(l, q->accept_queue > q->accept_limit ? " FULL" : " waiting");
-		line_ink(l, INK_NONE);
-	}
+	if (q->accept_queue > q->accept_limit)
+		line_word(l, INK_BAD, " FULL");
+	else if (q->accept_queue && at_length)
+		line_word(l, INK_WARN, " waiting");
 }
 
 static void put_row(const struct listeners_view *v, struct buf *b, const struct row *r)
@@ -133,23 +151,24 @@ static void put_row(const struct listeners_view *v, struct buf *b, const struct 
 	static const struct listener none;
 	const struct listener *q = r->l ? r->l : &none;
 	const struct source *src = v->t.s->source;
+	const struct columns *at = &v->at;
 	bool full = src && src->full_mode, known = r->l != NULL && q->ts_ns;
 	struct line l;
 
 	line_begin(&l, &v->t, b);
-	text_owner(&v->t, &l, r->conn->owner, PID_END, LOCAL - 1);
-	line_to(&l, LOCAL);
+	text_owner(&v->t, &l, r->conn->owner, at->pid_end, at->local - 1);
+	line_to(&l, at->local);
 	text_endpoint(&v->t, &l, r->conn->local, r->conn->lport);
-	put_number(&l, q->syn_queue, known, INK_NONE, SYN_END);
+	put_number(&l, q->syn_queue, known, INK_NONE, at->syn_end);
 	if (known)
-		put_accept_queue(&l, q);
+		put_accept_queue(&l, q, at->accept_end);
 	else
-		line_put_right(&l, "-", ACCEPT_END);
-	put_number(&l, q->drops, known, INK_WARN, DROPS_END);
-	put_number(&l, q->overflows, full, INK_WARN, OVERFLOWS_END);
-	put_number(&l, q->cookies_sent, full, INK_WARN, COOKIES_END);
-	put_number(&l, q->accepted, true, INK_NONE, ACCEPTED_END);
-	put_waits(&l, q);
+		line_put_right(&l, "-", at->accept_end);
+	put_number(&l, q->drops, known, INK_WARN, at->drops_end);
+	put_number(&l, q->overflows, full, INK_WARN, at->overflows_end);
+	put_number(&l, q->cookies_sent, full, INK_WARN, at->cookies_end);
+	put_number(&l, q->accepted, true, INK_NONE, at->accepted_end);
+	put_waits(&l, q, v->t.wide);
 	line_end(&l);
 }
 
