@@ -14,7 +14,7 @@ struct line;
 void json_stack(struct jsonw *w, const char *stack);
 /* A line a call, the first behind `head`, the others below it. */
 void text_stack(struct buf *b, const char *head, int indent, const char *stack);
-/* In one line: connect < get_one < main */
-void text_stack_brief(struct line *l, const char *stack);
+/* In one line: connect < get_one < main; past `width` it goes on at `indent` of the next. */
+void text_stack_brief(struct line *l, const char *stack, int width, int indent);
 
 #endif

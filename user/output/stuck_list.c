@@ -138,7 +138,7 @@ static void put_made(const struct stuck_view *v, struct buf *b, const struct con
 	line_begin(&l, &v->text, b);
 	line_to(&l, STATE);
 	line_str(&l, "made ");
-	text_stack_brief(&l, stack);
+	text_stack_brief(&l, stack, v->text.width, STATE);
 	line_end(&l);
 }
 

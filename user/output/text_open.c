@@ -15,7 +15,7 @@
 #include "../core/process/proc.h"
 #include "../core/connection/words.h"
 
-enum { LABEL = 9, WIDTH = 80, SHOWN_PROCS = 12, SHOWN_LISTENERS = 24 };
+enum { LABEL = 9, SHOWN_PROCS = 12, SHOWN_LISTENERS = 24 };
 
 /* States in which somebody has to act for it to end. */
 static bool waits(unsigned state)
@@ -94,17 +94,15 @@ static void label(struct line *l, const char *name)
 	line_to(l, LABEL);
 }
 
-/* Starts a new line when n more columns would pass the width. */
-static void wrap(const struct text *t, struct line *l, int n)
+/* Between two: begins the next, which the line is folded before if it passes the width. */
+static struct mark next(struct line *l)
 {
-	if (line_col(l) + n <= WIDTH || line_col(l) <= LABEL) {
-		if (line_col(l) > LABEL)
-			line_str(l, "  ");
-		return;
-	}
-	line_end(l);
-	line_begin(l, t, l->b);
-	line_to(l, LABEL);
+	static const struct mark nowhere = {SIZE_MAX, 0};
+
+	if (line_col(l) <= LABEL)
+		return nowhere;
+	buf_char(l->b, ' ');
+	return line_mark(l);
 }
 
 static void put_age(struct line *l, const struct text *t, uint64_t since_ns, bool at_least)
@@ -124,6 +122,7 @@ static void put_states(const struct open_now *o, const struct text *t, struct bu
 	};
 	const struct stats *st = pipeline_stats(t->s->p);
 	unsigned shown = 0;
+	struct mark m;
 	struct line l;
 
 	line_begin(&l, t, b);
@@ -136,7 +135,7 @@ static void put_states(const struct open_now *o, const struct text *t, struct bu
 		if (!n)
 			continue;
 		shown++;
-		wrap(t, &l, 24);
+		m = next(&l);
 		buf_u64(b, n);
 		buf_char(b, ' ');
 		line_word(&l, paint_state(state), word_state_ss(state));
@@ -144,6 +143,7 @@ static void put_states(const struct open_now *o, const struct text *t, struct bu
 			buf_char(b, ' ');
 			put_age(&l, t, o->oldest_ns[state], o->at_least[state]);
 		}
+		line_fold(&l, m, t->width, LABEL);
 	}
 	if (!shown)
 		line_str(&l, t->s->o->filter ? "no TCP socket that matches" : "no TCP socket");
@@ -154,6 +154,7 @@ static void put_oldest(const struct open_now *o, const struct text *t, struct bu
 {
 	for (unsigned i = 0; i < o->noldest; i++) {
 		const struct conn *c = &o->oldest[i];
+		struct mark m;
 		struct line l;
 
 		line_begin(&l, t, b);
@@ -165,12 +166,13 @@ static void put_oldest(const struct open_now *o, const struct text *t, struct bu
 		text_endpoint(t, &l, c->local, c->lport);
 		line_glyph(&l, text_role_glyph(c->role));
 		text_endpoint(t, &l, c->peer, c->pport);
-		buf_char(b, ' ');
+		m = line_mark(&l);
 		text_proc(t, &l, c->owner);
 		if (c->rx_queue) {
 			line_str(&l, " unread ");
 			buf_u64(b, c->rx_queue);
 		}
+		line_fold(&l, m, t->width, LABEL + 19);
 		line_end(&l);
 	}
 }
@@ -185,6 +187,7 @@ static int by_count(const void *a, const void *b)
 static void put_procs(struct open_now *o, const struct text *t, struct buf *b)
 {
 	uint32_t rest = o->other_open;
+	struct mark m;
 	struct line l;
 
 	if (!o->nprocs)
@@ -197,18 +200,20 @@ static void put_procs(struct open_now *o, const struct text *t, struct buf *b)
 			rest += o->procs[i].count;
 			continue;
 		}
-		wrap(t, &l, 22);
+		m = next(&l);
 		buf_u64(b, o->procs[i].count);
 		buf_char(b, ' ');
 		if (o->procs[i].proc)
 			text_proc(t, &l, o->procs[i].proc);
 		else
 			line_str(&l, "nobody known");
+		line_fold(&l, m, t->width, LABEL);
 	}
 	if (rest) {
-		wrap(t, &l, 16);
+		m = next(&l);
 		buf_u64(b, rest);
 		line_str(&l, " others");
+		line_fold(&l, m, t->width, LABEL);
 	}
 	line_end(&l);
 }
@@ -225,6 +230,7 @@ static int by_port(const void *a, const void *b)
 static void put_listeners(struct open_now *o, const struct text *t, struct buf *b)
 {
 	uint32_t rest = o->more_listeners;
+	struct mark m;
 	struct line l;
 
 	if (!o->nlisteners)
@@ -239,15 +245,17 @@ static void put_listeners(struct open_now *o, const struct text *t, struct buf *
 			rest++;
 			continue;
 		}
-		wrap(t, &l, 34);
+		m = next(&l);
 		text_endpoint(t, &l, c->local, c->lport);
 		buf_char(b, ' ');
 		text_proc(t, &l, c->owner);
+		line_fold(&l, m, t->width, LABEL);
 	}
 	if (rest) {
-		wrap(t, &l, 16);
+		m = next(&l);
 		buf_u64(b, rest);
 		line_str(&l, " more");
+		line_fold(&l, m, t->width, LABEL);
 	}
 	line_end(&l);
 }

@@ -12,6 +12,8 @@
 #include "../core/connection/verdict.h"
 #include "../core/connection/words.h"
 
+enum { INDENT = 8 }; /* of what has no room on its first line */
+
 /* Why, where "normal" does not say it. "" : the sentence has said it already. */
 static const char *const reasons[END_REASONS] = {
 	[END_UNKNOWN] = "",
@@ -55,17 +57,22 @@ static void put_reason(struct line *l, const struct verdict *v)
 static void put_closer(const struct text *t, struct line *l, const struct conn *c,
 		       const struct verdict *v, const char *call)
 {
+	struct mark m;
+
 	if (v->initiator != INIT_LOCAL && v->initiator != INIT_BOTH)
 		return;
 	if (l->brief && conn_end(c)->closer == c->owner)
 		return;
 	if (!proc_get(t->procs, conn_end(c)->closer)->pid)
 		return;
-	line_str(l, " (");
+	m = line_mark(l);
+	buf_char(l->b, '(');
 	text_proc(t, l, conn_end(c)->closer);
 	buf_char(l->b, ' ');
 	line_str(l, call);
 	buf_char(l->b, ')');
+	if (!l->brief) /* who is brief folds before the sentence */
+		line_fold(l, m, t->width, INDENT);
 }
 
 static void put_first(const struct text *t, struct line *l, const struct conn *c,

@@ -48,16 +48,20 @@ void text_stack(struct buf *b, const char *head, int indent, const char *stack)
 	}
 }
 
-void text_stack_brief(struct line *l, const char *stack)
+void text_stack_brief(struct line *l, const char *stack, int width, int indent)
 {
+	struct mark m = {SIZE_MAX, 0};
 	struct stack_frame f;
 
 	for (unsigned i = 0; stack && i < BRIEF && stack_frame(&stack, &f); i++) {
-		if (i)
-			line_str(l, " < ");
+		if (i) {
+			m = line_mark(l);
+			line_str(l, "< ");
+		}
 		if (f.function)
-			buf_safe(l->b, f.function, (size_t)f.function_len);
+			line_safe(l, f.function, (size_t)f.function_len);
 		else
 			put_place(l->b, &f);
+		line_fold(l, m, width, indent);
 	}
 }

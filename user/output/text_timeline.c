@@ -46,6 +46,8 @@ static void *timeline_open(struct session *s)
 	return v;
 }
 
+enum { MADE_INDENT = 12 };
+
 /* --stack: where an end comes from. */
 static void put_made(const struct timeline_view *v, struct buf *b, const struct ladder_end *e,
 		     const char *kept)
@@ -57,7 +59,7 @@ static void put_made(const struct timeline_view *v, struct buf *b, const struct 
 		return;
 	line_begin(&l, &v->t, b);
 	line_str(&l, e->conn.role == ROLE_SERVER ? "server made " : "client made ");
-	text_stack_brief(&l, stack);
+	text_stack_brief(&l, stack, v->t.width, MADE_INDENT);
 	line_end(&l);
 }
 

@@ -2,7 +2,8 @@
 /*
  * `tcptrail` and `tcptrail watch`: what is open now, then each connection's life
  * in two lines as it ends: who it was and how it ended; its phases in order, with
- * what each took.
+ * what each took. A line that would pass 80 columns is folded where one of its
+ * parts begins, and only the first line of a record begins at the left.
  *
  * Arrows are seen from the end that is named first: FIN→ is its own, ←FIN the
  * other's. What was inferred carries ≈. A connection whose two ends are both here
@@ -134,6 +135,13 @@ static void put_in(struct line *l, const char *what)
 	line_str(l, what);
 }
 
+/* Between phases. */
+static void put_bar(struct line *l)
+{
+	buf_char(l->b, ' ');
+	line_glyph(l, GL_V);
+}
+
 /* Both ends are here: the client's SYN and the server's last ACK bound the three steps. */
 static void put_paired_handshake(struct line *l, const struct conn *client,
 				 const struct conn *server)
@@ -202,12 +210,19 @@ static void put_failure(struct line *l, const struct conn *c, const struct verdi
 	line_ink(l, INK_NONE);
 }
 
-/* When the working life ended: the first FIN or RST, or the end; of an unseen one, when it surely
- * was there. */
-static uint64_t life_end(const struct conn *c)
+static bool is_open(const struct conn *c, const struct verdict *v)
 {
-	uint64_t end = conn_end(c)->end_ns ? conn_end(c)->end_ns : c->state_ns;
+	return v->teardown == TD_OPEN && c->state == ST_ESTABLISHED;
+}
 
+/* When the working life ended: the first FIN or RST, or the end; of an open one not yet; of an
+ * unseen one, when it surely was there. */
+static uint64_t life_end(const struct text *t, const struct conn *c, const struct verdict *v)
+{
+	uint64_t end = conn_end(c)->end_ns;
+
+	if (!end)
+		end = is_open(c, v) ? pipeline_now(t->s->p) : c->state_ns;
 	if (c->seen & SEEN_FIN_LOCAL_TIME && conn_end(c)->fin_local_ns < end)
 		end = conn_end(c)->fin_local_ns;
 	if (c->seen & SEEN_FIN_PEER_TIME && conn_end(c)->fin_peer_ns < end)
@@ -215,18 +230,24 @@ static uint64_t life_end(const struct conn *c)
 	return end;
 }
 
-static void put_life(struct line *l, const struct conn *c)
+/* A socket that was there before can have been ESTABLISHED for longer than we know of it. Where
+ * nothing at all is known of how long it worked, nothing is said. */
+static void put_life(const struct text *t, struct line *l, const struct conn *c,
+		     const struct verdict *v)
 {
-	uint64_t from = c->seen & SEEN_EST_TIME ? c->est_ns : c->start_ns, to = life_end(c);
+	uint64_t from = c->seen & SEEN_EST_TIME ? c->est_ns : c->start_ns;
+	uint64_t to = life_end(t, c, v);
 	unsigned again = text_retransmits(c);
+	bool at_least = !(c->seen & SEEN_EST_TIME) || !conn_end(c)->end_ns;
 
-	buf_char(l->b, ' ');
-	line_glyph(l, GL_V);
-	buf_char(l->b, ' ');
-	if (!(c->seen & SEEN_EST_TIME) || !conn_end(c)->end_ns)
-		line_glyph(l, GL_AT_LEAST);
-	buf_duration(l->b, to > from ? to - from : 0);
-	buf_char(l->b, ' ');
+	if (is_open(c, v) && c->state_ns && c->state_ns < from)
+		from = c->state_ns;
+	if (to > from || !at_least) {
+		if (at_least)
+			line_glyph(l, GL_AT_LEAST);
+		buf_duration(l->b, to > from ? to - from : 0);
+		buf_char(l->b, ' ');
+	}
 	text_size(l->b, c->bytes_sent);
 	put_out(l, "B");
 	buf_char(l->b, ' ');
@@ -239,9 +260,6 @@ static void put_life(struct line *l, const struct conn *c)
 		buf_u64(l->b, again);
 		line_ink(l, INK_NONE);
 	}
-	buf_char(l->b, ' ');
-	line_glyph(l, GL_V);
-	buf_char(l->b, ' ');
 }
 
 static void put_fins(struct line *l, const struct conn *c, const struct verdict *v)
@@ -267,8 +285,11 @@ static void put_fins(struct line *l, const struct conn *c, const struct verdict 
 		put_out(l, "FIN");
 }
 
-static void put_ending(struct line *l, const struct conn *c, const struct verdict *v)
+static void put_ending(const struct text *t, struct line *l, const struct conn *c,
+		       const struct verdict *v)
 {
+	uint64_t now_ns = pipeline_now(t->s->p);
+
 	if (conn_end(c)->first_fin) {
 		put_fins(l, c, v);
 		buf_char(l->b, ' ');
@@ -286,13 +307,46 @@ static void put_ending(struct line *l, const struct conn *c, const struct verdic
 		buf_char(l->b, ' ');
 	}
 	line_str(l, word_state_ss(c->state));
+	if (v->teardown == TD_OPEN && c->state != ST_ESTABLISHED && now_ns > c->state_ns) {
+		buf_char(l->b, ' ');
+		if (c->state_age_bound)
+			line_glyph(l, GL_AT_LEAST);
+		buf_duration(l->b, now_ns - c->state_ns);
+	}
 	if (c->incomplete)
 		line_word(l, INK_BAD, " incomplete");
 }
 
-static void put_identity(const struct text *t, struct line *l, const struct conn *c,
-			 const struct conn *other, const struct verdict *v)
+/* Its phases, none of them broken, from the mark on. */
+static void put_phases(const struct text *t, struct line *l, const struct conn *c,
+		       const struct conn *other, const struct verdict *v, struct mark m)
 {
+	if (v->teardown == TD_ABORTED) {
+		put_failure(l, c, v);
+		line_fold(l, m, t->width, INDENT);
+		return;
+	}
+	put_handshake(l, c, other, v);
+	put_bar(l);
+	line_fold(l, m, t->width, INDENT);
+	m = line_mark(l);
+	put_life(t, l, c, v);
+	put_bar(l);
+	line_fold(l, m, t->width, INDENT);
+	m = line_mark(l);
+	put_ending(t, l, c, v);
+	line_fold(l, m, t->width, INDENT);
+}
+
+/* Who it was and how it ended. Where the latter has no room on the first line it begins the
+ * second, and the phases follow it. */
+static void put_record(const struct text *t, struct line *l, const struct conn *c,
+		       const struct conn *other, const struct verdict *v)
+{
+	static const struct mark nowhere = {SIZE_MAX, 0};
+	size_t first = l->start;
+	struct mark m;
+
 	text_time(t, l, conn_end(c)->end_ns ? conn_end(c)->end_ns : pipeline_now(t->s->p));
 	buf_char(l->b, ' ');
 	text_proc(t, l, c->owner);
@@ -300,15 +354,27 @@ static void put_identity(const struct text *t, struct line *l, const struct conn
 	text_endpoint(t, l, c->local, c->lport);
 	line_glyph(l, text_role_glyph(c->role));
 	text_endpoint(t, l, c->peer, c->pport);
-	buf_char(l->b, ' ');
 	if (other) {
+		m = line_mark(l);
 		if (other->owner == c->owner)
 			line_str(l, "itself");
 		else
 			text_proc(t, l, other->owner);
-		buf_char(l->b, ' ');
+		line_fold(l, m, t->width, INDENT);
 	}
+	m = line_mark(l);
 	text_sentence(t, l, c, v, true);
+	line_fold(l, m, t->width, INDENT);
+	if (l->start == first) {
+		line_end(l);
+		line_begin(l, t, l->b);
+		buf_fill(l->b, ' ', INDENT);
+		put_phases(t, l, c, other, v, nowhere);
+	} else {
+		put_bar(l);
+		m = line_mark(l);
+		put_phases(t, l, c, other, v, m);
+	}
 	line_end(l);
 }
 
@@ -377,7 +443,7 @@ static void put_made(const struct watch_view *w, struct buf *b, const char *what
 	line_begin(&l, &w->t, b);
 	buf_fill(b, ' ', INDENT);
 	line_str(&l, what);
-	text_stack_brief(&l, stack);
+	text_stack_brief(&l, stack, w->t.width, INDENT);
 	line_end(&l);
 }
 
@@ -398,17 +464,7 @@ static void watch_end(void *view, const struct conn *c, const struct verdict *v)
 
 	text_base(&w->t, c->start_ns);
 	line_begin(&l, &w->t, b);
-	put_identity(&w->t, &l, c, other, v);
-	line_begin(&l, &w->t, b);
-	buf_fill(b, ' ', INDENT);
-	if (v->teardown == TD_ABORTED) {
-		put_failure(&l, c, v);
-	} else {
-		put_handshake(&l, c, other, v);
-		put_life(&l, c);
-		put_ending(&l, c, v);
-	}
-	line_end(&l);
+	put_record(&w->t, &l, c, other, v);
 	put_made(w, b, "made ", c);
 	if (other)
 		put_made(w, b, "other end made ", other);

@@ -45,10 +45,10 @@ def arrived(view, form, data):
     """How many whole records."""
     if (view, form) == ("timeline", "text"):
         return data.count(b"\n\n")
-    lines = data.count(b"\n")
-    if (view, form) == ("watch", "text"):
-        return (lines + 1) // 2   # a header of one line, then two lines each
-    return lines
+    if (view, form) == ("watch", "text"):   # a header; the last line of each ends with its state
+        return sum(1 for line in data.split(b"\n")[:-1]
+                   if line.startswith(b"tcptrail ") or line.endswith((b"TIME-WAIT", b"CLOSED")))
+    return data.count(b"\n")
 
 
 def small_disk(s, name, size):
