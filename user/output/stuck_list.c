@@ -11,7 +11,19 @@
 #include "stack.h"
 #include "stuck.h"
 
-enum { AGE_END = 8, STATE = 9, PID_END = 27, FD_END = 44, PORT_END = 50 };
+/* Where columns start, or end for those that are right-aligned. */
+struct columns {
+	short age_end, state, pid_end, comm_end, fd_end, port_end, peer, kind;
+};
+
+/* The longest kind that a socket has ends at 80. */
+static const struct columns narrow = {7, 8, 24, 32, 37, 43, 44, 60};
+static const struct columns wide = {8, 9, 28, 29 + 4 * PROC_COMM_LEN, 52, 76, 79, 102};
+
+static const struct columns *columns_of(const struct stuck_view *v)
+{
+	return v->text.wide ? &wide : &narrow;
+}
 
 static int by_cookie(const void *a, const void *b)
 {
@@ -87,20 +99,24 @@ void stuck_each(struct stuck_view *v, void (*f)(struct stuck_view *v, const stru
 
 static void put_heading(struct stuck_view *v)
 {
+	const struct columns *at = columns_of(v);
 	struct buf *b = stuck_begin_record(v);
 	struct line l;
 
 	text_clock_line(&v->text, b, v->report.made_ns);
 	line_begin(&l, &v->text, b);
 	line_ink(&l, INK_BOLD);
-	line_put_right(&l, "AGE", AGE_END);
-	line_to(&l, STATE);
+	line_put_right(&l, "AGE", at->age_end);
+	line_to(&l, at->state);
 	line_str(&l, "STATE");
-	line_put_right(&l, "PID", PID_END);
+	line_put_right(&l, "PID", at->pid_end);
 	line_str(&l, " COMM");
-	line_put_right(&l, "FD", FD_END);
-	line_put_right(&l, "PORT", PORT_END);
-	line_str(&l, " PEER                  KIND");
+	line_put_right(&l, "FD", at->fd_end);
+	line_put_right(&l, v->text.wide ? "LOCAL" : "PORT", at->port_end);
+	line_to(&l, at->peer);
+	line_str(&l, "PEER");
+	line_to(&l, at->kind);
+	line_str(&l, "KIND");
 	line_ink(&l, INK_NONE);
 	line_end(&l);
 	sink_commit(v->s->out);
@@ -109,6 +125,7 @@ static void put_heading(struct stuck_view *v)
 static void put_age(struct stuck_view *v, struct line *l, const struct conn *c,
 		    const struct stuck_item *item)
 {
+	int end = columns_of(v)->age_end;
 	bool at_least;
 	uint64_t ns = stuck_age(v, c, &at_least);
 	size_t from = l->b->len;
@@ -118,13 +135,13 @@ static void put_age(struct stuck_view *v, struct line *l, const struct conn *c,
 		at_least = item->finding.at_least;
 	}
 	if (c->role == ROLE_LISTENER) {
-		line_put_right(l, "-", AGE_END);
+		line_put_right(l, "-", end);
 		return;
 	}
 	if (at_least)
 		buf_char(l->b, '>');
 	buf_duration(l->b, ns);
-	line_right(l, from, AGE_END);
+	line_right(l, from, end);
 }
 
 /* -w: where it comes from. */
@@ -136,15 +153,16 @@ static void put_made(const struct stuck_view *v, struct buf *b, const struct con
 	if (!stack)
 		return;
 	line_begin(&l, &v->text, b);
-	line_to(&l, STATE);
+	line_to(&l, wide.state);
 	line_str(&l, "made ");
-	text_stack_brief(&l, stack, v->text.width, STATE);
+	text_stack_brief(&l, stack, v->text.width, wide.state);
 	line_end(&l);
 }
 
 static void put_row(struct stuck_view *v, const struct conn *c, const struct stuck_item *item)
 {
 	struct holder held;
+	const struct columns *at = columns_of(v);
 	uint32_t n = holders_get(pipeline_holders(v->s->p), c->cookie, &held, 1);
 	struct buf *b = stuck_begin_record(v);
 	struct line l;
@@ -152,9 +170,11 @@ static void put_row(struct stuck_view *v, const struct conn *c, const struct stu
 
 	line_begin(&l, &v->text, b);
 	put_age(v, &l, c, item);
-	line_to(&l, STATE);
+	line_to(&l, at->state);
 	line_word(&l, paint_state(c->state), word_state_ss(c->state));
-	text_owner(&v->text, &l, n ? held.proc : item ? item->proc : c->owner, PID_END, FD_END);
+	if (!n)
+		held.proc = item ? item->proc : c->owner;
+	text_owner(&v->text, &l, held.proc, at->pid_end, at->comm_end);
 	from = b->len;
 	if (n)
 		buf_u64(b, held.fd);
@@ -162,10 +182,10 @@ static void put_row(struct stuck_view *v, const struct conn *c, const struct stu
 		buf_char(b, '-');
 	if (n > 1)
 		buf_printf(b, "+%u", n - 1);
-	line_right(&l, from, FD_END);
-	text_ends(&v->text, &l, c, PORT_END);
+	line_right(&l, from, at->fd_end);
+	text_ends(&v->text, &l, c, at->port_end);
 	if (item) {
-		line_to(&l, PORT_END + 23);
+		line_to(&l, at->kind);
 		line_word(&l, item->finding.severity == SEV_CRITICAL ? INK_BAD : INK_NONE,
 			  word_finding(item->finding.kind));
 	}
