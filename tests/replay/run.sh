@@ -65,6 +65,17 @@ reads() {
 	diff "tests/golden/$1.text" "$dir/text"
 }
 
+# No line of an IPv4 recording has more than 80 columns by default. (Every glyph takes one.)
+fits() {
+	local view=$1 f
+	for f in tests/golden/*.ttr; do
+		case $f in */ipv6.ttr) continue ;; esac
+		# shellcheck disable=SC2086
+		"$tcptrail" $view --from "$f" 2>"$dir/err" >"$dir/text" || { cat "$dir/err"; return 1; }
+		! LC_ALL=C.UTF-8 grep -HnE --label="$f" '^.{81}' <"$dir/text" || return 1
+	done
+}
+
 # wrong NAME EXPECTED ARGUMENT...: one line, status 2, nothing on stdout
 wrong() {
 	local want=$1 status
@@ -125,6 +136,10 @@ for file in tests/golden/*.ttr; do
 done
 for view in watch conns events timeline; do
 	check "$view: what people read" reads $view
+done
+for view in "watch --open" "conns --open" events "timeline --open" states listeners stuck \
+	"stuck --list --min-age 0" "stuck --all"; do
+	check "$view: 80 columns" fits "$view"
 done
 [ -n "$one" ] || { echo "not ok - there is no golden recording"; failed=$((failed + 1)); }
 
