@@ -27,6 +27,9 @@ static const char *const status_words[] = {
 	[HOOK_REFUSED] = "refused",
 };
 
+/* Where the values, a hook's status and what it shows, and a setting's meaning begin. */
+enum { WIDTH = 80, FACT = 30, STATUS = 39, SHOWS = 48, WHY = 42 };
+
 struct page {
 	struct buf *b;
 	struct paint paint;
@@ -52,7 +55,32 @@ static void fact(const struct page *p, const char *name)
 
 	buf_str(p->b, "  ");
 	buf_str(p->b, name);
-	buf_pad_right(p->b, from, 31);
+	buf_pad_right(p->b, from, FACT);
+}
+
+/* Words from column `at` on; what has no room goes on at `indent` of the next line. Returns the
+ * column behind them. */
+static int put_text(const struct page *p, int at, int indent, const char *s)
+{
+	bool first = true;
+
+	while (*s) {
+		int n = (int)strcspn(s, " ");
+
+		if (!first && at + 1 + n > WIDTH) {
+			buf_char(p->b, '\n');
+			buf_fill(p->b, ' ', indent);
+			at = indent;
+		} else if (!first) {
+			buf_char(p->b, ' ');
+			at++;
+		}
+		buf_put(p->b, s, (size_t)n);
+		at += n;
+		s += n + (s[n] == ' ');
+		first = false;
+	}
+	return at;
 }
 
 static void show_host(const struct page *p, const struct doctor *d)
@@ -84,6 +112,7 @@ static void show_caps(const struct page *p, const struct doctor *d)
 	heading(p, "Privileges");
 	for (unsigned i = 0; i < DOCTOR_CAPS; i++) {
 		const struct doctor_cap_info *c = &doctor_cap_infos[i];
+		int at;
 
 		fact(p, c->name);
 		put_ink(p,
@@ -91,11 +120,15 @@ static void show_caps(const struct page *p, const struct doctor *d)
 			: c->required ? INK_BAD
 				      : INK_DIM,
 			d->caps[i] ? "yes" : "no ");
-		buf_printf(p->b, "  %s%s\n", c->use, c->required ? "" : " (optional)");
+		buf_str(p->b, "  ");
+		at = put_text(p, FACT + 5, FACT + 5, c->use);
+		if (!c->required)
+			put_text(p, at, FACT + 5, " (optional)");
+		buf_char(p->b, '\n');
 		missing |= c->required && !d->caps[i];
 	}
 	if (missing)
-		buf_str(p->b, "  remedy: run as root, or: sudo setcap cap_bpf,cap_perfmon+ep "
+		buf_str(p->b, "  remedy: run as root, or:\n  sudo setcap cap_bpf,cap_perfmon+ep "
 			      "$(command -v tcptrail)\n");
 }
 
@@ -111,22 +144,28 @@ static void show_hook(const struct page *p, const struct doctor *d, const struct
 {
 	const char *word = h->status < 4 ? status_words[h->status] : "unknown";
 	size_t from = p->b->len;
+	char figure[40];
+	int at = SHOWS;
 
 	if (!d->opened && h->status == HOOK_ATTACHED)
 		word = "there";
 	buf_str(p->b, "  ");
 	buf_str(p->b, h->attach);
-	buf_pad_right(p->b, from, 38);
+	buf_pad_right(p->b, from, STATUS - 1);
 	buf_char(p->b, ' ');
 	put_ink(p, status_ink(h), word);
-	buf_fill(p->b, ' ', 9 - (int)strlen(word));
+	buf_fill(p->b, ' ', SHOWS - STATUS - (int)strlen(word));
 	if (h->status == HOOK_ABSENT || h->status == HOOK_REFUSED)
-		buf_str(p->b, "unseen: ");
-	buf_str(p->b, h->shows);
-	if (h->run_count)
-		buf_printf(p->b, "  %u ns", (unsigned)(h->run_ns / h->run_count));
-	if (h->misses)
-		buf_printf(p->b, "  %llu skipped", (unsigned long long)h->misses);
+		at = put_text(p, at, SHOWS, "unseen:  ");
+	at = put_text(p, at, SHOWS, h->shows);
+	if (h->run_count) {
+		snprintf(figure, sizeof(figure), ", %u ns", (unsigned)(h->run_ns / h->run_count));
+		at = put_text(p, at, SHOWS, figure);
+	}
+	if (h->misses) {
+		snprintf(figure, sizeof(figure), ", %llu skipped", (unsigned long long)h->misses);
+		put_text(p, at, SHOWS, figure);
+	}
 	buf_char(p->b, '\n');
 }
 
@@ -169,8 +208,9 @@ static void show_sysctls(const struct page *p, const struct doctor *d)
 		fact(p, name);
 		from = p->b->len;
 		buf_str(p->b, *d->sysctls[i] ? d->sysctls[i] : "unknown");
-		buf_pad_right(p->b, from, 14);
-		buf_printf(p->b, "%s\n", doctor_sysctl_infos[i].why);
+		buf_pad_right(p->b, from, WHY - FACT);
+		put_text(p, WHY, WHY, doctor_sysctl_infos[i].why);
+		buf_char(p->b, '\n');
 	}
 }
 
@@ -196,8 +236,9 @@ static void show_cost(const struct page *p, const struct doctor *d)
 	buf_bytes(p->b, d->table_bytes);
 	buf_char(p->b, '\n');
 	fact(p, "tried");
-	buf_printf(p->b, "%u loopback connections, both ends traced (times: the best batch)\n",
-		   d->connections);
+	buf_printf(p->b, "%u loopback connections, both ends traced\n", d->connections);
+	fact(p, "");
+	buf_str(p->b, "(times: the best batch)\n");
 	per_connection(p, "a connection, untraced", d->plain_ns, d->connections);
 	per_connection(p, "a connection, traced", d->traced_ns, d->connections);
 	per_connection(p, "in BPF, a connection", d->bpf_ns, d->connections);
