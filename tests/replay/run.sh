@@ -76,6 +76,10 @@ fits() {
 	done
 }
 
+explains() {
+	! "$tcptrail" stuck --explain all | LC_ALL=C.UTF-8 grep -nE '^.{81}'
+}
+
 # wrong NAME EXPECTED ARGUMENT...: one line, status 2, nothing on stdout
 wrong() {
 	local want=$1 status
@@ -142,6 +146,8 @@ for view in "watch --open" "conns --open" events "timeline --open" states listen
 	check "$view: 80 columns" fits "$view"
 done
 [ -n "$one" ] || { echo "not ok - there is no golden recording"; failed=$((failed + 1)); }
+
+check "stuck --explain: 80 columns" explains
 
 check "two hosts, one clock ahead" two_hosts 0.3 ahead
 check "two hosts, one clock behind" two_hosts -0.3 behind

@@ -279,24 +279,30 @@ static void put_whose(const struct stuck_view *v, struct line *l, const struct s
 static void put_service(const struct stuck_view *v, struct line *l, const struct stuck_group *g)
 {
 	const struct conn *c = &g->example;
+	bool server = c->role == ROLE_SERVER || c->role == ROLE_LISTENER;
+	struct mark m;
 
-	if (g->of_host) {
-		if (!c->pport)
-			return;
-		line_str(l, " to ");
+	if (g->of_host && !c->pport)
+		return;
+	if (server && !g->of_host)
+		buf_char(l->b, ',');
+	m = line_mark(l);
+	if (!server || g->of_host) {
+		line_str(l, "to ");
 		text_endpoint(&v->text, l, c->peer, c->pport);
-	} else if (c->role == ROLE_SERVER || c->role == ROLE_LISTENER) {
-		line_str(l, ", its port ");
-		buf_u64(l->b, c->lport);
-		if (c->role == ROLE_SERVER) {
-			line_str(l, g->spread_peers ? ", several peers" : ", from ");
-			if (!g->spread_peers)
-				buf_addr(l->b, c->peer);
-		}
 	} else {
-		line_str(l, " to ");
-		text_endpoint(&v->text, l, c->peer, c->pport);
+		line_str(l, "its port ");
+		buf_u64(l->b, c->lport);
 	}
+	line_fold(l, m, v->text.width, INDENT);
+	if (g->of_host || c->role != ROLE_SERVER)
+		return;
+	buf_char(l->b, ',');
+	m = line_mark(l);
+	line_str(l, g->spread_peers ? "several peers" : "from ");
+	if (!g->spread_peers)
+		buf_addr(l->b, c->peer);
+	line_fold(l, m, v->text.width, INDENT);
 }
 
 /* Between the sockets and the process: it holds them, had them last, or is to accept them. */
@@ -356,6 +362,7 @@ static void put_ages(struct buf *b, const struct stuck_group *g)
 /* Who else holds the oldest of them: fork() shares, SCM_RIGHTS passes on. */
 static void put_sharers(const struct stuck_view *v, struct buf *b, const struct stuck_group *g)
 {
+	struct mark m = {SIZE_MAX, 0};
 	struct holder held[SHARERS];
 	struct line l;
 	uint32_t n;
@@ -366,10 +373,13 @@ static void put_sharers(const struct stuck_view *v, struct buf *b, const struct 
 	line_begin(&l, &v->text, b);
 	line_str(&l, "  held by ");
 	for (uint32_t i = 0; i < n && i < SHARERS; i++) {
-		if (i)
-			line_str(&l, ", ");
+		if (i) {
+			buf_char(b, ',');
+			m = line_mark(&l);
+		}
 		text_proc(&v->text, &l, held[i].proc);
 		buf_printf(b, " fd %u", held[i].fd);
+		line_fold(&l, m, v->text.width, INDENT);
 	}
 	if (n > SHARERS)
 		buf_printf(b, " and %u more", n - SHARERS);

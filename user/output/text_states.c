@@ -180,6 +180,8 @@ static void end_line(const struct states_view *v, struct line *l)
 	line_begin(l, &v->t, l->b);
 }
 
+enum { RATE_WIDTH = sizeof(" 999.9/s,") - 1 };
+
 /* Ways to CLOSED that the figure does not have: resets, refusals, time-outs. */
 static void put_shortcuts(const struct states_view *v, struct line *l)
 {
@@ -191,7 +193,13 @@ static void put_shortcuts(const struct states_view *v, struct line *l)
 		    !v->delta[s][ST_CLOSED])
 			continue;
 		if (shown++)
-			line_str(l, ", ");
+			buf_char(l->b, ',');
+		if (line_col(l) + 1 + (int)strlen(word_state_rfc(s)) + RATE_WIDTH > v->t.width) {
+			end_line(v, l);
+			buf_fill(l->b, ' ', 4);
+		} else if (shown > 1) {
+			buf_char(l->b, ' ');
+		}
 		line_str(l, word_state_rfc(s));
 		buf_char(l->b, ' ');
 		put_rate(l->b, v->delta[s][ST_CLOSED], v->seconds);
