@@ -201,6 +201,24 @@ def moving(t):
 
 
 @test
+def help_fits(t):
+    """80x24: the keys for help and out come first, k only where it is allowed, no help is cut"""
+    with Namespace() as ns, Pairs(1, ns), Top(t, ns, cols=80, rows=24) as s:
+        s.see(r"^\? help  q quit  Enter ladder .* p pause$")
+        assert "k close" not in s.lines()[-1], s.lines()[-1]
+        s.keys("?")
+        s.see("HELP", r"^\? help  q quit  Esc back")
+        for keys in (), ("End",):
+            s.keys(*keys)
+            time.sleep(0.3)
+            assert "\u2026" not in s.text(), s.text()
+        s.see("age > 5m")
+    with Namespace() as ns, Pairs(1, ns), Top(t, ns, "--allow-kill", cols=80, rows=24) as s:
+        s.keys("?")
+        s.see(r"^\? help  q quit  Esc back .* k close$")
+
+
+@test
 def selection_follows(t):
     """the selection stays with its connection while others come and go before it"""
     with Namespace() as ns, Pairs(12, ns) as p, Top(t, ns) as s:

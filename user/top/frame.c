@@ -191,6 +191,26 @@ static void draw_question(struct top *v, int y, int w, int *cursor)
 	put_right(v, y, w - 1, LOOK_REVERSE | LOOK_WARN);
 }
 
+/* The keys, those first that lead to the others and out, as many as there is room for. */
+static void draw_keys(struct top *v, int y, int w)
+{
+	static const char *const panes[] = {"? help",	 "q quit",   "Enter ladder",
+					    "Tab pane",	 "/ filter", "s sort",
+					    "r reverse", "p pause",  NULL};
+	static const char *const over[] = {"? help",	     "q quit",	"Esc back",
+					   "up/down scroll", "p pause", NULL};
+
+	for (const char *const *key = v->over ? over : panes; *key; key++) {
+		if ((int)(v->b.len + strlen(*key)) > w)
+			break;
+		buf_str(&v->b, *key);
+		buf_str(&v->b, "  ");
+	}
+	if (v->s->o->allow_kill && (int)(v->b.len + strlen("k close")) <= w)
+		buf_str(&v->b, "k close");
+	put(v, y, 0, w, LOOK_DIM);
+}
+
 static void draw_last(struct top *v, int *cursor_y, int *cursor_x)
 {
 	int y = screen_rows(v->screen) - 1, w = screen_cols(v->screen);
@@ -212,12 +232,7 @@ static void draw_last(struct top *v, int *cursor_y, int *cursor_x)
 		put(v, y, 0, w, v->message.bad ? LOOK_BAD : LOOK_BOLD);
 		return;
 	}
-	if (v->over)
-		buf_str(&v->b, "Esc back  up/down scroll  p pause  k close  ? help  q quit");
-	else
-		buf_str(&v->b, "q quit  Tab pane  Enter ladder  / filter  s sort  r reverse  "
-			       "p pause  k close  ? help");
-	put(v, y, 0, w, LOOK_DIM);
+	draw_keys(v, y, w);
 }
 
 /* ---- the picture ------------------------------------------------------------------------------------ */
