@@ -17,7 +17,7 @@ enum {
 	OWNER_W = 15,
 	OWNER_WIDE = 24, /* where there is room: */
 	WIDE = 100,
-	NUMBERS_W = 25, /* to the right of the ends */
+	NUMBERS_W = 23, /* to the right of the ends, which have 21 columns of 80: 127.0.0.1's */
 	SENT_END = -19, /* from the right edge */
 	RECEIVED_END = -13,
 	RTT_END = -6,
@@ -83,7 +83,7 @@ static void put_ends(struct top *v, const struct conn *c, int y, int x, int w, u
 	if (w >= ENDS_FULL)
 		text_endpoint(&v->text, &l, c->local, c->lport);
 	else
-		buf_u64(&v->b, c->lport);
+		session_port(v->s, &v->b, c->lport);
 	line_glyph(&l, text_role_glyph(c->role));
 	text_endpoint(&v->text, &l, c->peer, c->pport);
 	put(v, y, x, w - 1, look);
@@ -91,9 +91,9 @@ static void put_ends(struct top *v, const struct conn *c, int y, int x, int w, u
 
 static void put_numbers(struct top *v, const struct conn *c, int y, int right, unsigned look)
 {
-	text_size(&v->b, c->bytes_sent);
+	text_size_short(&v->b, c->bytes_sent);
 	put_right(v, y, right + SENT_END, look);
-	text_size(&v->b, c->bytes_received);
+	text_size_short(&v->b, c->bytes_received);
 	put_right(v, y, right + RECEIVED_END, look);
 	if (c->srtt_us)
 		buf_duration(&v->b, (uint64_t)c->srtt_us * 1000);
