@@ -62,6 +62,12 @@ void identity_own(struct conn *c, uint32_t proc, enum owner_source source)
 	c->owner_source = source;
 }
 
+void identity_act(const struct pipeline *p, struct conn *c, uint32_t proc)
+{
+	if (!proc_get(p->procs, proc)->kthread)
+		identity_own(c, proc, OWNER_ACTOR);
+}
+
 struct conn *identity_peer(const struct pipeline *p, const struct conn *c)
 {
 	return conntab_at(p->conns, c->peer_conn);

@@ -113,6 +113,9 @@ struct conn *identity_peer(const struct pipeline *p, const struct conn *c);
 /* Name who did this, and take them as owner if that is surer than what we have. */
 uint32_t identity_actor(struct pipeline *p, const struct event *e);
 void identity_own(struct conn *c, uint32_t proc, enum owner_source source);
+/* It acted on the socket, and owns it: but a kernel thread works for others (MPTCP's worker closes
+ * subflows). */
+void identity_act(const struct pipeline *p, struct conn *c, uint32_t proc);
 /* ISNs from the counters (kernel-side formulas in docs/architecture.md). */
 void identity_isns(struct conn *c, const struct event_tcp *t);
 

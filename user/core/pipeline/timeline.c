@@ -386,7 +386,7 @@ static void closed_again(struct pipeline *p, struct conn *c, const struct event 
 
 	if (e->new_state == ST_CLOSED)
 		return;
-	identity_own(c, ch.actor, OWNER_ACTOR);
+	identity_act(p, c, ch.actor);
 	if (ch.actor)
 		conntab_end(p->conns, c)->closer = ch.actor;
 	c->seen |= SEEN_ORPHAN;
@@ -474,7 +474,7 @@ void timeline_state(struct pipeline *p, const struct event *e)
 		timeline_counters(c, &e->tcp);
 	m.actor = identity_actor(p, e);
 	if (m.trigger == TRIG_SYSCALL && m.actor) {
-		identity_own(c, m.actor, OWNER_ACTOR);
+		identity_act(p, c, m.actor);
 		if (e->new_state != ST_SYN_SENT)
 			conntab_end(p->conns, c)->closer = m.actor;
 	}
