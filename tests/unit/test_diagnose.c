@@ -103,7 +103,7 @@ static struct conn conn_of(const struct row *r)
 		.netns = NETNS,
 		.lport = 40000,
 		.pport = 443,
-		.role = ROLE_CLIENT,
+		.role = r->now & NOW_UNACCEPTED ? ROLE_SERVER : ROLE_CLIENT,
 		.state = r->state,
 		.seen = r->seen,
 		.state_ns = (NOW_S - r->age_s) * S,
@@ -140,6 +140,21 @@ static void test_rules(void **state)
 			fail_msg("%s: without a severity", rows[i].what);
 	}
 	facts_free(facts);
+}
+
+/* A client's MPTCP subflow has no socket of a process either. */
+static void test_own_subflow(void **state)
+{
+	const struct row row = {"", ST_ESTABLISHED, 0, 15, 0, 0, 0, NOW_UNACCEPTED, 0, 0, 0, 0};
+	struct conn c = conn_of(&row);
+	struct subject s = {.conn = &c, .now_ns = NOW_S * S, .min_age_ns = -1};
+	struct finding f;
+
+	assert_int_equal(diagnose(&s, &f, 1), 1);
+	c.role = ROLE_UNKNOWN;
+	assert_int_equal(diagnose(&s, &f, 1), 1);
+	c.role = ROLE_CLIENT;
+	assert_int_equal(diagnose(&s, &f, 1), 0);
 }
 
 /* --min-age stands for every rule's own. */
@@ -369,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_listeners), cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_holders),	  cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_own_subflow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

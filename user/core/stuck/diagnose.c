@@ -39,9 +39,11 @@ static bool timer_retried(const struct conn *c, unsigned timer, unsigned times)
 	return c->timer == timer && c->timer_retries >= times;
 }
 
+/* Who connected is in nobody's accept queue: a socket without a process at that end is the kernel's
+ * own (a subflow of MPTCP). */
 static bool is_never_accepted(const struct subject *s, struct finding *f)
 {
-	return s->conn->now & NOW_UNACCEPTED && !s->holders;
+	return s->conn->now & NOW_UNACCEPTED && !s->holders && s->conn->role != ROLE_CLIENT;
 }
 
 /* A peer that only does not read answers each probe, which sets their count back. */
