@@ -91,8 +91,9 @@ void segments_probe(struct pipeline *p, const struct event *e)
 
 	if (!c || !e->extra.seg.mib)
 		return;
-	/* Into an open window the persist timer sends what this host threw away before: no probe. */
-	if (e->extra.seg.mib == 2 && !ending_window_shut(&e->tcp))
+	/* Into an open window the persist timer sends what this host threw away before: no probe. (A
+	 * capture's probe was on the wire.) */
+	if (e->netns && e->extra.seg.mib == 2 && !ending_window_shut(&e->tcp))
 		return;
 	identity_told(p, c, e->ts_ns);
 	ch.retransmit = e->extra.seg.mib == 1 ? RT_KEEPALIVE : RT_ZERO_WINDOW_PROBE;
