@@ -85,11 +85,52 @@ static void a_timeout_clocked_by_icmp_is_one(void **arg)
 	pipeline_free(p);
 }
 
+/* A RST that comes while data, sent again, has no answer, or a keepalive probe: the peer has
+ * forgotten the connection. One that was sent again and answered long before is no sign of that. */
+static void a_rst_that_answers_what_was_unheard(void **st)
+{
+	static const struct {
+		uint32_t in_flight, unsent;
+		uint8_t retransmits, probes;
+		enum end_reason want;
+	} cases[] = {
+		{500, 0, 2, 0, END_HALF_OPEN}, /* data */
+		{500, 0, 0, 0, END_RESET},
+		{0, 0, 0, 1, END_HALF_OPEN},   /* a keepalive probe */
+		{0, 500, 0, 1, END_RESET},     /* a probe of a shut window */
+	};
+	struct seen s;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+		struct event again = state(10, 1, 0, ST_ESTABLISHED);
+		struct event rst = state(20, 1, 0, ST_ESTABLISHED);
+		struct event closed = state(20, 1, ST_ESTABLISHED, ST_CLOSED);
+
+		open_client(p, 1);
+		again.kind = EV_RETRANSMIT;
+		again.tcp.ca_state = 4;
+		again.tcp.retransmits = 1;
+		feed(p, again);
+		rst.kind = EV_RST_RECEIVED;
+		rst.tcp.snd_nxt += cases[i].in_flight;
+		rst.tcp.write_seq += cases[i].in_flight + cases[i].unsent;
+		rst.tcp.retransmits = cases[i].retransmits;
+		rst.tcp.probes_out = cases[i].probes;
+		feed(p, rst);
+		closed.tcp.err = ECONNRESET;
+		feed(p, closed);
+		assert_int_equal(s.verdict.end_reason, cases[i].want);
+		pipeline_free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_retransmit_has_its_kind),
 		cmocka_unit_test(a_timeout_clocked_by_icmp_is_one),
+		cmocka_unit_test(a_rst_that_answers_what_was_unheard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

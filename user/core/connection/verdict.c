@@ -144,8 +144,11 @@ static bool half_open(const struct conn *c)
 
 	if (c->seen & SEEN_FIN_PEER || !was_established(c))
 		return false;
-	return c->detail & DETAIL_RST_NO_ACK || c->probes || end->retransmits[RT_KEEPALIVE] ||
-	       end->retransmits[RT_TIMEOUT];
+	if (c->detail & (DETAIL_RST_NO_ACK | DETAIL_UNHEARD))
+		return true;
+	/* A capture has no timers: what it saw sent again is all that it knows. */
+	return !c->netns &&
+	       (c->probes || end->retransmits[RT_KEEPALIVE] || end->retransmits[RT_TIMEOUT]);
 }
 
 static enum end_reason end_reason(const struct conn *c)

@@ -374,7 +374,7 @@ static void really_closed(struct pipeline *p, struct conn *c, const struct event
 	else
 		m.actor = 0;
 	if (m.trigger == TRIG_SYSCALL)
-		identity_own(c, m.actor, OWNER_ACTOR);
+		identity_act(p, c, m.actor);
 	end->end_trigger = m.trigger;
 	timeline_move(p, c, &m);
 	if (implies_rst(c, e)) {

@@ -38,7 +38,7 @@ void minisock_fin_wait_2(struct pipeline *p, struct conn *c, const struct event 
 	struct conn_end *end = conntab_end(p->conns, c);
 
 	c->seen |= SEEN_MINISOCK | SEEN_ORPHAN;
-	identity_own(c, actor, OWNER_ACTOR);
+	identity_act(p, c, actor);
 	if (actor && !end->closer)
 		end->closer = actor;
 	end->end_ns = 0;

@@ -218,6 +218,19 @@ void segments_rst_came(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 	report_reset(p, c, &rst, true);
 }
 
+/* Does a timer of ours wait for an answer to what it has sent again, or to a keepalive probe? Probes of
+ * a shut window are answered at the peer's leisure. */
+static bool is_unheard(const struct event *e)
+{
+	const struct event_tcp *t = &e->tcp;
+
+	if (!(e->flags & EVF_TCP))
+		return false;
+	if (t->snd_una != t->snd_nxt)
+		return t->retransmits;
+	return t->probes_out && t->write_seq == t->snd_nxt;
+}
+
 void segments_rst_received(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = identity_conn(p, e);
@@ -225,6 +238,8 @@ void segments_rst_received(struct pipeline *p, const struct event *e)
 	if (!c)
 		return;
 	identity_tuple(p, c, e);
+	if (is_unheard(e))
+		c->detail |= DETAIL_UNHEARD;
 	conntab_end(p->conns, c)->rst_ns = e->ts_ns;
 	identity_told(p, c, e->ts_ns);
 	if (doubt_begins(c, e))
