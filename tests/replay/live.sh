@@ -109,7 +109,10 @@ listeners_once() {
 	rows=$("$tcptrail" listeners --from "$dir/all.ttr" 2>"$dir/err" | tail -n +2 | wc -l)
 	records=$("$tcptrail" listeners -o json --from "$dir/all.ttr" 2>"$dir/err" |
 		tee "$dir/json" | grep -c '"tcp.listener"')
-	[ "$rows" -gt 0 ] && [ "$rows" = "$records" ] || { echo "$rows rows, $records records"; return 1; }
+	if [ "$rows" = 0 ] || [ "$rows" != "$records" ]; then
+		echo "$rows rows, $records records"
+		return 1
+	fi
 	[ "$(jq -r 'select(.tcp.listener) | .tcp.socket_id' "$dir/json" | sort | uniq -d | wc -l)" = 0 ] ||
 		return 1
 	[ "$("$tcptrail" listeners -c 1 --from "$dir/all.ttr" 2>"$dir/err" | wc -l)" = 2 ] || return 1
