@@ -342,7 +342,7 @@ def print_disturbed(tracers, out):
     connections were made on this host meanwhile; then its figures hold those too."""
     for t in tracers:
         runs = [r["bpf_runs"] for r in t.rounds if "bpf_runs" in r]
-        expected = 20 * len(runs)  # at most: ten transitions and what goes with them
+        expected = 24 * len(runs)  # at most: two programs a transition, and what goes with them
         if runs and (max(runs) > 1.05 * min(runs) or sum(runs) > expected):
             print(f"disturbed: {t.name}: other TCP traffic on this host", file=out)
 
@@ -469,6 +469,7 @@ def main():
         print(f"note: others use this machine (load {load:.1f}): churn rates will be unsteady",
               file=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     try:
         private_tracefs()
         measure(tracers, args)
