@@ -60,9 +60,11 @@ def records_of(path):
 
 
 def of(records, ports):
-    """The ends of these connections, by either port."""
+    """The ends of these connections, by either port; the churn's clients may have the same ones."""
+    def both(r):
+        return {r["network"]["local"]["port"], r["network"]["peer"]["port"]}
     return [r for r in records if r["event"]["name"] == "tcp.connection" and
-            ports & {r["network"]["local"]["port"], r["network"]["peer"]["port"]}]
+            PORT in both(r) and ports & both(r)]
 
 
 def until(what):
