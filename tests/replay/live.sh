@@ -39,12 +39,25 @@ check() {
 	fi
 }
 
-wait_for() { # FILE TEXT
+wait_for() { # FILE TEXT, said by the tracer while it runs
 	for _ in $(seq 200); do
 		grep -q "$2" "$1" 2>/dev/null && return
+		kill -0 "$tracer" 2>/dev/null || return
 		sleep 0.05
 	done
 	return 1
+}
+
+# start FILE ARGUMENTS...: the tracer in the background, what it says in FILE, until it traces.
+# The file of the run before is gone first: the new one is opened by the child, perhaps later than
+# the first look at it, and "tracing" would be the old run's.
+start() {
+	local said=$1
+	shift
+	rm -f "$said"
+	"$tcptrail" "$@" >"$dir/out" 2>"$said" &
+	tracer=$!
+	wait_for "$said" "tcptrail: tracing"
 }
 
 traffic() {
@@ -59,12 +72,11 @@ traffic() {
 same() {
 	local format=$1
 	shift
-	"$tcptrail" "$@" -o "$format" --record "$dir/r.ttr" >"$dir/live" 2>"$dir/live.err" &
-	tracer=$!
-	wait_for "$dir/live.err" "tcptrail: tracing" || [ "$1" = stuck ] || return 1
+	start "$dir/live.err" "$@" -o "$format" --record "$dir/r.ttr" || [ "$1" = stuck ] || return 1
 	traffic
 	wait "$tracer" || { cat "$dir/live.err"; return 1; }
 	tracer=
+	mv "$dir/out" "$dir/live"
 	"$tcptrail" "$@" -o "$format" --from "$dir/r.ttr" >"$dir/again" 2>"$dir/again.err" ||
 		{ cat "$dir/again.err"; return 1; }
 	[ -s "$dir/live" ] || { echo "the live view printed nothing"; return 1; }
@@ -75,9 +87,7 @@ same() {
 record_for() {
 	local seconds=$1
 	shift
-	"$tcptrail" record "$@" -d "$seconds" >"$dir/out" 2>"$dir/err" &
-	tracer=$!
-	wait_for "$dir/err" "tcptrail: tracing" || return 1
+	start "$dir/err" record "$@" -d "$seconds" || return 1
 	traffic
 	wait "$tracer" || { cat "$dir/err"; return 1; }
 	tracer=
@@ -160,9 +170,7 @@ rotated() {
 }
 
 flight_recorder() {
-	"$tcptrail" record "$dir/last.ttr" --last 30s >"$dir/out" 2>"$dir/err" &
-	tracer=$!
-	wait_for "$dir/err" "tcptrail: tracing" || return 1
+	start "$dir/err" record "$dir/last.ttr" --last 30s || return 1
 	traffic
 	[ ! -e "$dir/last.ttr" ] || { echo "written before it was asked for"; return 1; }
 	kill -USR2 "$tracer"

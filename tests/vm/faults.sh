@@ -26,10 +26,11 @@ whole='\(; [0-9]* hooks* missing\)*$'
 
 # start ARG...: in the background, until it traces; its records to /tmp/out. Sets pid.
 start() {
+	rm -f /tmp/err # or the look below may read the run before: the child opens it anew
 	tcptrail "$@" >/tmp/out 2>/tmp/err &
 	pid=$!
 	for _ in $(seq 600); do
-		grep -q 'tcptrail: tracing' /tmp/err && break
+		grep -qs 'tcptrail: tracing' /tmp/err && break
 		kill -0 $pid 2>/dev/null || break
 		usleep 100000
 	done
