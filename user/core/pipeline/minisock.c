@@ -69,7 +69,7 @@ void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool
 		return;
 	}
 	ending_finish(p, c, ts_ns);
-	minisock_count_unwatched(p, netns, ts_ns + TIME_WAIT_S * NSEC_PER_SEC);
+	counts_time_wait(p, netns, ts_ns + TIME_WAIT_S * NSEC_PER_SEC);
 }
 
 void minisock_reaped(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum time_wait_end how)
@@ -293,28 +293,15 @@ static void left_early(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool 
 	c->evidence |= EVIDENCE_ESTIMATE;
 }
 
-/* Each that goes is announced from the first on: those counted before it as well, and those whose
- * minute was reckoned to be over while the kernel's timer, which rounds up, was not. */
-static void leaving_is_told(struct pipeline *p)
-{
-	if (p->sees_tw_leave)
-		return;
-	p->sees_tw_leave = true;
-	p->stats.now_in_state[ST_TIME_WAIT] += p->tw_presumed_over;
-	memset(p->tw_expiring, 0, sizeof(p->tw_expiring));
-	p->tw_here = 0;
-	p->tw_counting = false;
-}
-
 void minisock_leave(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = conntab_find(p->conns, e->cookie);
 	bool purge = e->flags & EVF_KTHREAD;
 
-	leaving_is_told(p);
+	counts_leaving_is_told(p);
 	if (!c) {
-		if (e->extra.tw.substate != ST_FIN_WAIT_2 && p->stats.now_in_state[ST_TIME_WAIT])
-			p->stats.now_in_state[ST_TIME_WAIT]--;
+		if (e->extra.tw.substate != ST_FIN_WAIT_2)
+			counts_left(p);
 		return;
 	}
 	if (minisock_has(c)) {
@@ -364,68 +351,4 @@ void minisock_segment(struct pipeline *p, const struct event *e)
 		return;
 	minisock_fin(p, c, e->ts_ns, 0);
 	minisock_time_wait(p, c, e->ts_ns, false);
-}
-
-/* --- TIME_WAIT that nobody waits for: only counted -------------------------------- */
-
-enum { TW_SECONDS = sizeof(((struct pipeline *)0)->tw_expiring[0]) / sizeof(uint32_t) };
-
-void minisock_count_unwatched(struct pipeline *p, uint32_t netns, uint64_t expires_ns)
-{
-	enum tw_place place = p->own_netns && netns == p->own_netns ? TW_HERE : TW_ELSEWHERE;
-	uint64_t second = expires_ns / NSEC_PER_SEC + 1;
-
-	p->stats.now_in_state[ST_TIME_WAIT]++;
-	if (p->sees_tw_leave)
-		return; /* each end is announced */
-	if (!p->tw_counting)
-		p->tw_second = p->now_ns / NSEC_PER_SEC;
-	p->tw_counting = true;
-	if (second <= p->tw_second)
-		second = p->tw_second + 1;
-	if (second >= p->tw_second + TW_SECONDS)
-		second = p->tw_second + TW_SECONDS - 1;
-	p->tw_expiring[place][second % TW_SECONDS]++;
-	p->tw_here += place == TW_HERE;
-	if (p->next_due_ns > p->now_ns + NSEC_PER_SEC)
-		p->next_due_ns = p->now_ns + NSEC_PER_SEC;
-}
-
-/* Counts off so many of those that end in this second. How many that was. */
-static uint32_t count_off(struct pipeline *p, enum tw_place place, uint64_t second, uint32_t most)
-{
-	uint32_t *n = &p->tw_expiring[place][second % TW_SECONDS];
-	uint32_t *in_tw = &p->stats.now_in_state[ST_TIME_WAIT];
-	uint32_t over = *n < most ? *n : most;
-
-	*n -= over;
-	if (place == TW_HERE)
-		p->tw_here -= over;
-	if (over > *in_tw)
-		over = *in_tw;
-	*in_tw -= over;
-	return over;
-}
-
-void minisock_expire_unwatched(struct pipeline *p, uint64_t now_ns)
-{
-	uint64_t second = now_ns / NSEC_PER_SEC;
-
-	if (!p->tw_counting)
-		return;
-	if (second > p->tw_second + TW_SECONDS)
-		p->tw_second = second - TW_SECONDS;
-	while (p->tw_second < second) {
-		p->tw_second++;
-		for (unsigned place = 0; place < TW_PLACES; place++)
-			p->tw_presumed_over += count_off(p, place, p->tw_second, UINT32_MAX);
-	}
-}
-
-/* With tcp_max_tw_buckets full the kernel keeps none. Which ones it did not keep nobody tells: the
- * oldest are counted off, and so never more than it has, nor less. */
-void minisock_at_most(struct pipeline *p, uint64_t most)
-{
-	for (unsigned i = 1; i <= TW_SECONDS && p->tw_here > most; i++)
-		count_off(p, TW_HERE, p->tw_second + i, p->tw_here - (uint32_t)most);
 }

@@ -43,7 +43,7 @@ static void on_fact(struct pipeline *p, const struct event *e)
 {
 	facts_take(p->facts, e);
 	if (e->extra.fact.id == FACT_TIME_WAIT && p->own_netns && e->netns == p->own_netns)
-		minisock_at_most(p, e->extra.fact.value);
+		counts_at_most(p, e->extra.fact.value);
 }
 
 /* A socket that the table does not follow has none. */

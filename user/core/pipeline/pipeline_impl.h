@@ -12,6 +12,7 @@
  *   request.c   the server's half of a handshake before there is a child socket
  *   minisock.c  FIN_WAIT_2 and TIME_WAIT in the timewait minisock
  *   snapshot.c  sockets that were there before
+ *   counts.c    TIME_WAIT that no record waits for
  *   asked.c     what a lookup of a minisock says
  *   doubt.c     a reset of which only what follows says whose it was
  *   gone.c      connections whose end no event told
@@ -208,10 +209,16 @@ bool minisock_has(const struct conn *c);
 /* Its peer's FIN; its end without one. */
 void minisock_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns, uint8_t evidence);
 void minisock_gone(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge);
-void minisock_count_unwatched(struct pipeline *p, uint32_t netns, uint64_t expires_ns);
+
+/* --- counts.c --- */
+/* One more TIME_WAIT that no record waits for; its end, where that is told. */
+void counts_time_wait(struct pipeline *p, uint32_t netns, uint64_t expires_ns);
+void counts_left(struct pipeline *p);
+/* From now on each one's end is told. */
+void counts_leaving_is_told(struct pipeline *p);
 /* The kernel has no more than so many minisocks in our namespace. */
-void minisock_at_most(struct pipeline *p, uint64_t most);
-void minisock_expire_unwatched(struct pipeline *p, uint64_t now_ns);
+void counts_at_most(struct pipeline *p, uint64_t most);
+void counts_expire(struct pipeline *p, uint64_t now_ns);
 
 /* --- segments.c --- */
 void segments_retransmit(struct pipeline *p, const struct event *e);

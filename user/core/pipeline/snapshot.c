@@ -248,7 +248,7 @@ void snapshot_tw(struct pipeline *p, const struct event *e)
 		p->snapshot_time_wait++;
 		show_time_wait(p, e);
 		if (p->generation == 1)
-			minisock_count_unwatched(p, e->netns, e->ts_ns + left_ns);
+			counts_time_wait(p, e->netns, e->ts_ns + left_ns);
 		return;
 	}
 	c = identity_add(p, e);
