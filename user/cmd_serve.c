@@ -20,8 +20,8 @@ const char cmd_serve_help[] =
 	"/events                   records as server-sent events, ?filter=FILTER\n"
 	"/healthz                  that it runs, and what it lost\n"
 	"On 127.0.0.1 port 29293. Another host's address is taken only with --auth and TLS.\n"
-	"A FILTER on the command line holds for sockets, findings and records; counters of\n"
-	"transitions, opened connections and retransmits take its kernel-side part alone.\n";
+	"A FILTER on the command line holds for all of it; of opened connections alone its\n"
+	"kernel-side part, as their ports and owners may not be known yet.\n";
 
 int cmd_serve(const struct options *o)
 {

@@ -120,6 +120,34 @@ def connections_equal_ss(t):
 
 
 @test
+def a_filter_of_the_command_line(t):
+    """under a FILTER that no kernel decides every count is of what it wants, TIME_WAIT too"""
+    with Namespace() as ns, Pairs(3, ns) as a, Pairs(4, ns) as b, \
+            Server(t, 29535, "--netns", str(ns.inode), f"not sport = :{a.port} and not dport = :{a.port}"
+                   ) as mine, \
+            Server(t, 29536, "--netns", str(ns.inode), "comm = nobody-is-called-so") as none:
+        def states(s):
+            return {k: n for k, n in s.json("/api/v1/states")["states"].items() if n}
+
+        assert states(mine) == {"established": 8, "listen": 1}, states(mine)
+        assert states(none) == {}, states(none)
+        for of, n in ((a, 1), (b, 2)):
+            for x, y in of.ends[:n]:
+                x.close()
+                y.close()
+        assert len(ns.ss("state", "time-wait")) == 3
+        wait_for("TIME_WAIT", lambda: states(mine) == {
+            "established": 4, "listen": 1, "time_wait": 2})
+        m = mine.metrics()
+        assert total(m, "tcptrail_connections", state="time_wait") == 2
+        assert total(m, "tcptrail_state_transitions_total", to="time_wait") == 2
+        assert states(none) == {} and total(none.metrics(), "tcptrail_connections") == 0
+        assert total(none.metrics(), "tcptrail_state_transitions_total") == 0
+        api = mine.json("/api/v1/states?filter=state+all")["states"]
+        assert api["established"] == 4 and "time_wait" not in api, api
+
+
+@test
 def one_connection(t):
     """/connections/ID: its ladder while it lives, its record when it has ended"""
     with Namespace() as ns, Server(t, 29531, "--netns", str(ns.inode)) as s, Pairs(1, ns) as p:

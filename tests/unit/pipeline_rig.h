@@ -109,6 +109,40 @@ static inline struct event tick(uint64_t ms)
 	return (struct event){.ts_ns = ms * 1000000, .kind = EV_TICK};
 }
 
+/* Each from a port of its own: CLIENT_PORT + cookie. first: 0 begins with connect(). */
+static inline void enter_time_wait_from(struct pipeline *p, uint64_t ms, uint64_t cookie,
+					unsigned first)
+{
+	static const uint8_t states[] = {ST_CLOSED,	ST_SYN_SENT,   ST_ESTABLISHED,
+					 ST_FIN_WAIT_1, ST_FIN_WAIT_2, ST_CLOSED};
+
+	for (unsigned i = first; i + 1 < sizeof(states); i++) {
+		struct event e = state(ms + i, cookie, states[i], states[i + 1]);
+
+		if (i)
+			e.lport = (uint16_t)(CLIENT_PORT + cookie);
+		if (states[i] == ST_FIN_WAIT_2)
+			e.flags |= EVF_DONE;
+		feed(p, e);
+	}
+}
+
+static inline void enter_time_wait(struct pipeline *p, uint64_t ms, uint64_t cookie)
+{
+	enter_time_wait_from(p, ms, cookie, 0);
+}
+
+static inline struct event leave(uint64_t ms, uint64_t cookie, uint8_t substate)
+{
+	struct event e = state(ms, cookie, substate, substate);
+
+	e.kind = EV_TW_LEAVE;
+	e.lport = (uint16_t)(CLIENT_PORT + cookie);
+	e.flags = 0;
+	e.extra.tw.substate = substate;
+	return e;
+}
+
 static inline void orphan(struct pipeline *p, uint64_t cookie)
 {
 	struct event e = state(5, cookie, ST_FIN_WAIT_2, ST_CLOSED);

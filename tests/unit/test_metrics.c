@@ -12,7 +12,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "filter/filter.h"
 #include "write/buf.h"
 #include "metrics/metrics.h"
 #include "stuck/stuck.h"
@@ -144,56 +143,6 @@ static void test_names_are_bounded(void **state)
 	pipeline_free(p);
 }
 
-static struct filter *filter_of(const char *text)
-{
-	char *words[1] = {(char *)text};
-	struct filter_error err = {0};
-	struct filter *f = NULL;
-
-	assert_int_equal(filter_parse(&f, 1, words, &err), 0);
-	return f;
-}
-
-/* TIME_WAIT that is counted alone: told under a filter that the kernel decides, else left out. */
-static void test_time_wait(void **state)
-{
-	static const char series[] = "tcptrail_connections{state=\"time_wait\"";
-	static const struct {
-		const char *filter;
-		bool unfiltered, told;
-	} cases[] = {
-		{NULL, false, true},	      {"netns = 9", false, true},
-		{"netns = 9", true, false},   {"comm = nginx", false, false},
-		{"dport = :80", false, true},
-	};
-	static const struct view_ops ops;
-	struct pipeline *p = pipeline_new(&(struct pipeline_config){0}, &ops, NULL);
-	struct stuck_report report = {0};
-	struct metrics m;
-
-	assert_int_equal(metrics_init(&m), 0);
-	pipeline_stats_mut(p)->now_in_state[ST_TIME_WAIT] = 30;
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct metrics_look look = {.p = p, .stuck = &report, .workload = unit_of};
-		struct filter *f = cases[i].filter ? filter_of(cases[i].filter) : NULL;
-		char *text;
-
-		look.filter = f;
-		look.unfiltered = cases[i].unfiltered;
-		metrics_look(&m, &look);
-		text = write_text(&m, pipeline_stats(p));
-		assert_int_equal(lines_with(text, series), cases[i].told ? ROLE_COUNT - 1 : 0);
-		if (cases[i].told)
-			assert_int_equal(value_of(text, "tcptrail_connections{state=\"time_wait\","
-							"role=\"unknown\"} "),
-					 30);
-		free(text);
-		filter_free(f);
-	}
-	metrics_free(&m);
-	pipeline_free(p);
-}
-
 static void test_places_stay(void **state)
 {
 	struct tally t = {0};
@@ -316,7 +265,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_names_are_bounded), cmocka_unit_test(test_places_stay),
 		cmocka_unit_test(test_sum_is_kept),	  cmocka_unit_test(test_hostile_names),
-		cmocka_unit_test(test_counters),	  cmocka_unit_test(test_time_wait),
+		cmocka_unit_test(test_counters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,33 +207,6 @@ static void time_wait_is_counted_for_its_time(void **st)
 	pipeline_free(p);
 }
 
-/* Each from a port of its own. */
-static void enter_time_wait(struct pipeline *p, uint64_t ms, uint64_t cookie)
-{
-	static const uint8_t states[] = {ST_CLOSED,	ST_SYN_SENT,   ST_ESTABLISHED,
-					 ST_FIN_WAIT_1, ST_FIN_WAIT_2, ST_CLOSED};
-
-	for (unsigned i = 0; i + 1 < sizeof(states); i++) {
-		struct event e = state(ms + i, cookie, states[i], states[i + 1]);
-
-		if (i)
-			e.lport += cookie;
-		if (states[i] == ST_FIN_WAIT_2)
-			e.flags |= EVF_DONE;
-		feed(p, e);
-	}
-}
-
-static struct event leave(uint64_t ms, uint64_t cookie, uint8_t substate)
-{
-	struct event e = state(ms, cookie, substate, substate);
-
-	e.kind = EV_TW_LEAVE;
-	e.flags = 0;
-	e.extra.tw.substate = substate;
-	return e;
-}
-
 /* Where each end is told, none is counted off twice: neither those from before the first was told,
  * nor one whose minute was over by our clock and not by the kernel's timer. */
 static void a_told_end_of_time_wait_is_counted_once(void **st)

@@ -158,17 +158,15 @@ static void arcs(struct jsonw *w, const struct stats *st, const struct json_stat
 	json_array_end(w);
 }
 
-static void counts(struct jsonw *w, const struct stats *st)
+static void counts(struct jsonw *w, const struct pipeline *p)
 {
-	json_open(w, "states");
-	for (unsigned s = 0; s < ST_COUNT; s++) {
-		uint64_t n = st->now_in_state[s];
+	uint64_t count[ST_COUNT];
 
-		if (s == ST_SYN_RECV)
-			n += st->now_in_state[ST_NEW_SYN_RECV];
+	pipeline_count_states(p, NULL, count);
+	json_open(w, "states");
+	for (unsigned s = 0; s < ST_COUNT; s++)
 		if (own_word(s))
-			json_u64(w, word_state_otel(s), n);
-	}
+			json_u64(w, word_state_otel(s), count[s]);
 	json_close(w);
 }
 
@@ -183,7 +181,7 @@ void json_states(struct json_face *f, struct buf *b, struct json_states *last)
 	json_common(f, &w, b, "tcp.states", now_ns);
 	json_close(&w);
 	json_open(&w, "tcp");
-	counts(&w, st);
+	counts(&w, f->s->p);
 	arcs(&w, st, last, interval_ns);
 	if (interval_ns)
 		json_u64(&w, "interval_ns", interval_ns);

@@ -120,17 +120,18 @@ static void put_states(const struct open_now *o, const struct text *t, struct bu
 		ST_LISTEN,     ST_SYN_SENT,   ST_SYN_RECV, ST_ESTABLISHED, ST_FIN_WAIT_1, ST_FIN_WAIT_2,
 		ST_CLOSE_WAIT, ST_LAST_ACK, ST_CLOSING,     ST_TIME_WAIT,
 	};
-	const struct stats *st = pipeline_stats(t->s->p);
+	uint64_t count[ST_COUNT];
 	unsigned shown = 0;
 	struct mark m;
 	struct line l;
 
+	pipeline_count_states(t->s->p, NULL, count);
 	line_begin(&l, t, b);
 	label(&l, "now");
 	for (unsigned i = 0; i < sizeof(order); i++) {
 		unsigned state = order[i];
 		/* minisocks are only counted */
-		uint32_t n = state == ST_TIME_WAIT ? st->now_in_state[state] : o->count[state];
+		uint64_t n = state == ST_TIME_WAIT ? count[state] : o->count[state];
 
 		if (!n)
 			continue;

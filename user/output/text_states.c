@@ -63,7 +63,8 @@ struct states_view {
 	struct text t;
 	bool tty, drawn, snapshot_told;
 	uint64_t last_ns;
-	struct stats last;
+	uint64_t count[ST_COUNT], count_before[ST_COUNT];
+	uint64_t made[ST_COUNT][ST_COUNT]; /* transitions, at the last interval */
 	uint64_t delta[ST_COUNT][ST_COUNT];
 	double seconds;
 };
@@ -91,8 +92,6 @@ static uint8_t state_named(const char *name)
  * TIME_WAIT is what came in less what has been added. */
 static uint64_t arc_count(const struct states_view *v, uint8_t from, uint8_t to)
 {
-	const struct stats *now = pipeline_stats(v->t.s->p);
-
 	if (from == ST_LISTEN && to == ST_SYN_RECV)
 		return v->delta[ST_LISTEN][to] + v->delta[ST_CLOSED][to] + v->delta[ST_NONE][to];
 	if (from == ST_TIME_WAIT && to == ST_CLOSED) {
@@ -100,8 +99,7 @@ static uint64_t arc_count(const struct states_view *v, uint8_t from, uint8_t to)
 
 		for (unsigned i = 0; i < ST_COUNT; i++)
 			in += (int64_t)v->delta[i][ST_TIME_WAIT];
-		in -= (int64_t)now->now_in_state[ST_TIME_WAIT] -
-		      (int64_t)v->last.now_in_state[ST_TIME_WAIT];
+		in -= (int64_t)v->count[ST_TIME_WAIT] - (int64_t)v->count_before[ST_TIME_WAIT];
 		return in > 0 ? (uint64_t)in : 0;
 	}
 	return v->delta[from][to];
@@ -145,7 +143,7 @@ static const char *put_field(const struct states_view *v, struct line *l, const 
 			line_to(l, col + width);
 		return end;
 	}
-	buf_u64(l->b, pipeline_stats(v->t.s->p)->now_in_state[from]);
+	buf_u64(l->b, v->count[from]);
 	if (line_col(l) < col + width - 1)
 		line_right(l, start, col + width - 1);
 	buf_char(l->b, ' ');
@@ -245,6 +243,12 @@ static void draw(struct states_view *v)
 	session_printed(s);
 }
 
+static void count(struct states_view *v)
+{
+	memcpy(v->count_before, v->count, sizeof(v->count));
+	pipeline_count_states(v->t.s->p, NULL, v->count);
+}
+
 static void states_interval(void *view)
 {
 	struct states_view *v = view;
@@ -253,10 +257,11 @@ static void states_interval(void *view)
 
 	for (unsigned i = 0; i < ST_COUNT; i++)
 		for (unsigned j = 0; j < ST_COUNT; j++)
-			v->delta[i][j] = now->transitions[i][j] - v->last.transitions[i][j];
+			v->delta[i][j] = now->transitions[i][j] - v->made[i][j];
+	count(v);
 	v->seconds = v->last_ns && now_ns > v->last_ns ? (double)(now_ns - v->last_ns) / 1e9 : 0;
 	draw(v);
-	v->last = *now;
+	memcpy(v->made, now->transitions, sizeof(v->made));
 	v->last_ns = now_ns;
 }
 
@@ -268,7 +273,8 @@ static void states_snapshot_done(void *view)
 	if (v->snapshot_told)
 		return;
 	v->snapshot_told = true;
-	v->last = *pipeline_stats(v->t.s->p);
+	count(v);
+	memcpy(v->made, pipeline_stats(v->t.s->p)->transitions, sizeof(v->made));
 	v->last_ns = pipeline_now(v->t.s->p);
 	if (v->tty)
 		draw(v);

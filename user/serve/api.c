@@ -273,27 +273,14 @@ enum MHD_Result api_stuck(struct server *v, struct MHD_Connection *c, const char
 
 /* ---- /api/v1/states --------------------------------------------------------------------------- */
 
-static void put_states(struct jsonw *w, const uint64_t *count)
+/* Most TIME_WAIT are only counted, for the command line's FILTER: of another nothing is said. */
+static void put_states(struct jsonw *w, const uint64_t *count, bool time_wait)
 {
 	json_open(w, "states");
 	for (unsigned s = 1; s < ST_COUNT; s++)
-		if (s != ST_NEW_SYN_RECV && s != ST_CLOSED)
-			json_u64(w, word_state_otel(s),
-				 count[s] + (s == ST_SYN_RECV ? count[ST_NEW_SYN_RECV] : 0));
+		if (s != ST_NEW_SYN_RECV && s != ST_CLOSED && (s != ST_TIME_WAIT || time_wait))
+			json_u64(w, word_state_otel(s), count[s]);
 	json_close(w);
-}
-
-static void count_states(struct server *v, const struct filter *f, uint64_t *count)
-{
-	const struct stats *st = pipeline_stats(v->s->p);
-	uint32_t at = 0;
-	struct conn *c;
-
-	for (unsigned s = 0; s < ST_COUNT && !f; s++)
-		count[s] = st->now_in_state[s];
-	while (f && (c = conntab_next(pipeline_conns(v->s->p), &at)))
-		if (c->state < ST_COUNT && wanted(v, f, c))
-			count[c->state]++;
 }
 
 static void put_transitions(struct server *v, struct jsonw *w)
@@ -322,13 +309,9 @@ static void put_history(struct server *v, struct jsonw *w)
 	json_array(w, "history");
 	for (uint64_t i = v->nhistory - n; i < v->nhistory; i++) {
 		const struct history *h = &v->history[i % HISTORY];
-		uint64_t count[ST_COUNT];
-
-		for (unsigned s = 0; s < ST_COUNT; s++)
-			count[s] = h->count[s];
 		json_open(w, NULL);
 		json_time(&v->face, w, "@timestamp", h->at_ns);
-		put_states(w, count);
+		put_states(w, h->count, true);
 		json_close(w);
 	}
 	json_array_end(w);
@@ -336,7 +319,7 @@ static void put_history(struct server *v, struct jsonw *w)
 
 enum MHD_Result api_states(struct server *v, struct MHD_Connection *c, const char *rest)
 {
-	uint64_t count[ST_COUNT] = {0};
+	uint64_t count[ST_COUNT];
 	enum MHD_Result result;
 	struct buf b = {0};
 	struct jsonw w;
@@ -344,11 +327,11 @@ enum MHD_Result api_states(struct server *v, struct MHD_Connection *c, const cha
 
 	if (!http_filter(c, &f, &result))
 		return result;
-	count_states(v, f, count);
+	pipeline_count_states(v->s->p, f, count);
 	json_begin(&w, &b);
 	json_time(&v->face, &w, "@timestamp", pipeline_now(v->s->p));
 	json_u64(&w, "monotonic_ns", pipeline_now(v->s->p));
-	put_states(&w, count);
+	put_states(&w, count, !f);
 	if (!f) {
 		/* What moved is counted for all together, not for a FILTER. */
 		put_transitions(v, &w);

@@ -52,7 +52,7 @@ struct ended {
 
 struct history {
 	uint64_t at_ns;
-	uint32_t count[ST_COUNT];
+	uint64_t count[ST_COUNT];
 };
 
 struct http_conn {

@@ -60,12 +60,10 @@ static const char *workload_name(void *arg, const struct cgroup *g)
 void server_refresh(struct server *v)
 {
 	uint64_t now = server_now();
-	const struct source *src = v->s->source;
 	uint64_t slow = conntab_count(pipeline_conns(v->s->p)) > LARGE ? 5 : 1;
 	struct metrics_look look = {
 		.p = v->s->p,
 		.filter = v->s->o->filter,
-		.unfiltered = src && src->replay && !src->replay->filtered,
 		.stuck = &v->stuck.report,
 		.workload = workload_name,
 		.arg = v,
@@ -186,7 +184,7 @@ static void remember_states(struct server *v)
 		v->history_due_ns = now_ns + step_ns;
 	h = &v->history[v->nhistory++ % HISTORY];
 	h->at_ns = now_ns;
-	memcpy(h->count, pipeline_stats(v->s->p)->now_in_state, sizeof(h->count));
+	pipeline_count_states(v->s->p, NULL, h->count);
 }
 
 /* In its own directory, so that the rename is of one file system. */

@@ -2,9 +2,9 @@
 /*
  * How many are in each state, what moved, and both over the last minute.
  *
- * Without a FILTER the counts are the pipeline's own, as `states` prints them; with
- * one they are counted over the table, and only what passes is counted as moved. A
- * sample each second of the stream's time; another filter begins anew.
+ * The counts are those that `states` prints; with a FILTER that was typed they are
+ * counted over the table, where TIME_WAIT is not, and only what passes is counted as
+ * moved. A sample each second of the stream's time; another filter begins anew.
  */
 #include <string.h>
 
@@ -32,13 +32,13 @@ void counts_change(struct top *v, const struct conn *c, const struct change *ch)
 
 static void add(struct top *v, const struct conn *c, uint32_t at, void *arg)
 {
-	uint32_t *count = arg;
+	uint64_t *count = arg;
 
 	if (c->state < ST_COUNT)
 		count[c->state == ST_NEW_SYN_RECV ? ST_SYN_RECV : c->state]++;
 }
 
-static void count_listeners(struct top *v, uint32_t *count)
+static void count_listeners(struct top *v, uint64_t *count)
 {
 	uint32_t cursor = 0;
 	struct conn *c;
@@ -51,18 +51,15 @@ static void count_listeners(struct top *v, uint32_t *count)
 
 static void take(struct top *v, struct sample *s)
 {
-	const struct stats *st = pipeline_stats(v->s->p);
-
 	s->at_ns = pipeline_now(v->s->p);
 	s->moved = v->moved;
-	memset(s->count, 0, sizeof(s->count));
-	if (v->filter || v->s->o->filter) {
-		order_each(v, add, s->count);
-		count_listeners(v, s->count);
+	if (!v->filter) {
+		pipeline_count_states(v->s->p, NULL, s->count);
 		return;
 	}
-	memcpy(s->count, st->now_in_state, sizeof(s->count));
-	s->count[ST_SYN_RECV] += s->count[ST_NEW_SYN_RECV];
+	memset(s->count, 0, sizeof(s->count));
+	order_each(v, add, s->count);
+	count_listeners(v, s->count);
 }
 
 void counts_sample(struct top *v)
@@ -127,7 +124,7 @@ void counts_trend(const struct top *v, unsigned state, unsigned columns, uint32_
 		out[i] = UINT32_MAX;
 	for (uint64_t i = v->nsamples - n; i < v->nsamples; i++) {
 		uint64_t back = (v->nsamples - 1) / per - i / per;
-		uint32_t count = v->samples[i % SAMPLES].count[state], *column;
+		uint32_t count = (uint32_t)v->samples[i % SAMPLES].count[state], *column;
 
 		if (back >= columns)
 			continue;

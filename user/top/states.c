@@ -16,7 +16,7 @@ static const uint8_t order[2][5] = {
 	{ST_FIN_WAIT_2, ST_CLOSE_WAIT, ST_LAST_ACK, ST_CLOSING, ST_TIME_WAIT},
 };
 
-static unsigned look_of(unsigned state, uint32_t count)
+static unsigned look_of(unsigned state, uint64_t count)
 {
 	if (!count)
 		return LOOK_DIM;
@@ -43,12 +43,15 @@ static void draw_trend(struct top *v, int y, int x, int w, unsigned state)
 
 static void draw_state(struct top *v, int y, int x, int w, unsigned state)
 {
-	uint32_t count = v->shown.count[state];
+	uint64_t count = v->shown.count[state];
 	unsigned look = look_of(state, count);
 
 	buf_str(&v->b, word_state_ss(state));
 	put(v, y, x + NAME, COUNT_END - NAME - 8, look);
-	buf_u64(&v->b, count);
+	if (v->filter && state == ST_TIME_WAIT)
+		buf_char(&v->b, '-'); /* only counted: a FILTER that came later cannot be asked of it */
+	else
+		buf_u64(&v->b, count);
 	put_right(v, y, x + COUNT_END, look);
 	counts_put_rate(&v->b, counts_rate(v, offsetof(struct moved, entered) +
 						      state * sizeof(uint64_t)));

@@ -50,7 +50,7 @@ struct moved {
 
 struct sample {
 	uint64_t at_ns;
-	uint32_t count[ST_COUNT];
+	uint64_t count[ST_COUNT];
 	struct moved moved;
 };
 

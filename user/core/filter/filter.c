@@ -145,6 +145,16 @@ int filter_term_ports(struct filter **out, int which, const char *list, struct f
 	return filter_term_ports_names(out, which, list, NULL, err);
 }
 
+bool filter_asks_tuple(const struct filter *f)
+{
+	static const bool of_tuple[NODE_KINDS] = {
+		[NODE_AND] = true,   [NODE_OR] = true,	 [NODE_NOT] = true,    [NODE_STATE] = true,
+		[NODE_PORTS] = true, [NODE_ADDR] = true, [NODE_FAMILY] = true, [NODE_NETNS] = true,
+	};
+
+	return !f || (of_tuple[f->kind] && filter_asks_tuple(f->a) && filter_asks_tuple(f->b));
+}
+
 bool filter_asks_verdict(const struct filter *f)
 {
 	return f && (f->kind == NODE_VERDICT || filter_asks_verdict(f->a) ||

@@ -48,6 +48,9 @@ struct filter *filter_and(struct filter *f, struct filter *g);
 struct filter *filter_or(struct filter *f, struct filter *g);
 /* Does any part of it ask how the connection went? Such a part is unknown while it lives. */
 bool filter_asks_verdict(const struct filter *f);
+/* Does it ask for nothing but states, addresses, ports, family and namespace, which every minisock
+ * has? f NULL: it does. */
+bool filter_asks_tuple(const struct filter *f);
 /* Does a FILTER begin with this word? (The command line may leave the command out.) */
 bool filter_starts(const char *word);
 
@@ -95,9 +98,6 @@ struct kernel_filter {
 	const char *cgroup_path;    /* the source resolves it to an id */
 };
 void filter_kernel_part(const struct filter *f, struct kernel_filter *out);
-/* Does that part alone decide of a TIME_WAIT minisock, which has addresses and a namespace and
- * nobody who owned it? f NULL: it does. */
-bool filter_kernel_decides(const struct filter *f);
 /* The kernel lets a connect() through whose local port is not chosen yet. Once it is: will it
  * send no more of this connection? Then there is nothing to keep. */
 bool filter_kernel_drops(const struct kernel_filter *k, const struct conn *c);

@@ -102,13 +102,6 @@ void filter_kernel_part(const struct filter *f, struct kernel_filter *out)
 		kernel_walk(f, out);
 }
 
-bool filter_kernel_decides(const struct filter *f)
-{
-	struct kernel_filter k = {0};
-
-	return !f || (kernel_walk(f, &k) && !k.pid && !k.cgroup_path);
-}
-
 #define IN_PORTS(ranges, n, port)                                                       \
 	({                                                                              \
 		bool in_ = false;                                                       \

@@ -168,21 +168,6 @@ static bool wanted(const struct metrics_look *look, const struct conn *c)
 	return !look->filter || filter_match(look->filter, &s) == FILTER_YES;
 }
 
-/* TIME_WAIT minisocks that no record waits for are counted by the pipeline alone, which has what
- * the kernel's part of the filter let through. Where that is not the whole filter, how many the
- * filter would want is told by nobody. */
-static void add_unfollowed(struct metrics *m, const struct metrics_look *look)
-{
-	uint64_t all = pipeline_stats(look->p)->now_in_state[ST_TIME_WAIT], followed = 0;
-
-	m->time_wait_unknown =
-		look->filter && (look->unfiltered || !filter_kernel_decides(look->filter));
-	for (unsigned r = 0; r < ROLE_COUNT; r++)
-		followed += m->connections[ST_TIME_WAIT][r];
-	if (all > followed && !m->time_wait_unknown)
-		m->connections[ST_TIME_WAIT][ROLE_UNKNOWN] += all - followed;
-}
-
 void metrics_look(struct metrics *m, const struct metrics_look *look)
 {
 	uint32_t cursor = 0;
@@ -198,7 +183,7 @@ void metrics_look(struct metrics *m, const struct metrics_look *look)
 		if (c->state && c->state < ST_COUNT && c->role < ROLE_COUNT &&
 		    c->state != ST_CLOSED && wanted(look, c))
 			look_at_conn(m, look, c);
-	add_unfollowed(m, look);
+	m->connections[ST_TIME_WAIT][ROLE_UNKNOWN] += pipeline_time_wait_counted(look->p);
 	look_at_stuck(m, look);
 	tally_settle(&m->stuck);
 	tally_settle(&m->workload);

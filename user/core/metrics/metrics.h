@@ -36,7 +36,6 @@ struct metrics {
 	struct histogram state[ST_COUNT];
 
 	uint64_t connections[ST_COUNT][ROLE_COUNT];
-	bool time_wait_unknown; /* the look's filter asks for what a minisock does not tell */
 	uint64_t stuck_oldest_ns[ST_COUNT];
 	struct tally stuck, workload, accept_queue;
 	char overflow_places[TALLY_PLACES][TALLY_NAME_LEN];
@@ -53,11 +52,10 @@ void metrics_change(struct metrics *m, const struct conn *c, const struct change
 void metrics_conn_end(struct metrics *m, const struct conn *c, const struct verdict *v);
 
 /* The gauges: one pass over the table. stuck: made of the same table just now. filter may be
- * NULL; unfiltered: it did not hold for the pipeline's own counts (a recording's). name: what a cgroup is called, "" for none (the caller knows pods). */
+ * NULL. workload: what a cgroup is called, "" for none (the caller knows pods). */
 struct metrics_look {
 	struct pipeline *p;
 	const struct filter *filter;
-	bool unfiltered;
 	const struct stuck_report *stuck;
 	const char *(*workload)(void *arg, const struct cgroup *g);
 	void *arg;

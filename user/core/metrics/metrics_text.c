@@ -89,12 +89,10 @@ static void put_connections(const struct metrics *m, struct buf *b)
 
 	family(b, name, "gauge",
 	       "Sockets in each TCP state. role is unknown where the handshake was "
-	       "not seen, and of TIME_WAIT once the connection has been written. There is "
-	       "no time_wait under a FILTER that asks for more than ports, family and netns.");
+	       "not seen, and of TIME_WAIT once the connection has been written.");
 	for (unsigned s = 1; s < ST_COUNT; s++)
 		for (unsigned r = 0; r < ROLE_COUNT; r++)
 			if (own_state(s) && s != ST_CLOSED &&
-			    !(s == ST_TIME_WAIT && m->time_wait_unknown) &&
 			    (s == ST_LISTEN) == (r == ROLE_LISTENER))
 				series(b, name, "state", word_state_prom(s), "role", word_role(r),
 				       m->connections[s][r]);

@@ -120,7 +120,7 @@ void ending_settle(struct pipeline *p, uint64_t now_ns)
 {
 	uint64_t next = UINT64_MAX;
 
-	counts_expire(p, now_ns);
+	census_expire(p, now_ns);
 	for (unsigned w = WAIT_RESET; w < WAITS; w++) {
 		struct conn *c;
 

@@ -32,7 +32,6 @@ void gone_unasked(struct pipeline *p, struct conn *c)
 	};
 
 	conntab_end(p->conns, c)->end_old_state = c->state;
-	p->stats.transitions[c->state][ST_CLOSED]++;
 	timeline_count_state(p, c, ST_CLOSED);
 	timeline_report(p, c, &gone);
 	ending_finish(p, c, 0);

@@ -8,7 +8,7 @@
  * (asked.c; evidence: lookup). TIME_WAIT ends the connection for those who wait for its
  * record; with --until reaped the record waits for the minisock.
  */
-#include <string.h>
+#include <stddef.h>
 
 #include "connection/facts.h"
 #include "pipeline_impl.h"
@@ -57,6 +57,7 @@ void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool
 	};
 	struct conn_end *end = conntab_end(p->conns, c);
 	uint32_t netns = c->netns;
+	bool wanted;
 
 	end->tw_ns = ts_ns;
 	c->seen |= SEEN_TIME_WAIT;
@@ -68,8 +69,10 @@ void minisock_time_wait(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool
 		ending_wait(p, c, reachable(p, c) ? WAIT_REAP : WAIT_UNSEEN);
 		return;
 	}
+	wanted = pipeline_passes(p, c, NULL);
 	ending_finish(p, c, ts_ns);
-	counts_time_wait(p, netns, ts_ns + TIME_WAIT_S * NSEC_PER_SEC);
+	if (wanted)
+		census_time_wait(p, netns, ts_ns + TIME_WAIT_S * NSEC_PER_SEC);
 }
 
 void minisock_reaped(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum time_wait_end how)
@@ -298,10 +301,10 @@ void minisock_leave(struct pipeline *p, const struct event *e)
 	struct conn *c = conntab_find(p->conns, e->cookie);
 	bool purge = e->flags & EVF_KTHREAD;
 
-	counts_leaving_is_told(p);
+	census_leaving_is_told(p);
 	if (!c) {
 		if (e->extra.tw.substate != ST_FIN_WAIT_2)
-			counts_left(p);
+			census_left(p, e);
 		return;
 	}
 	if (minisock_has(c)) {
@@ -341,7 +344,6 @@ void minisock_segment(struct pipeline *p, const struct event *e)
 
 		c->seen |= SEEN_RST_RECEIVED;
 		conntab_end(p->conns, c)->rst_ns = e->ts_ns;
-		p->stats.resets[true]++;
 		timeline_report(p, c, &ch);
 		timeline_step(p, c, STEP_RST_RECEIVED, e->ts_ns, TRIG_PACKET, e->extra.seg.seq, 0);
 		return;

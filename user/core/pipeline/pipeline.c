@@ -43,7 +43,7 @@ static void on_fact(struct pipeline *p, const struct event *e)
 {
 	facts_take(p->facts, e);
 	if (e->extra.fact.id == FACT_TIME_WAIT && p->own_netns && e->netns == p->own_netns)
-		counts_at_most(p, e->extra.fact.value);
+		census_at_most(p, e->extra.fact.value);
 }
 
 /* A socket that the table does not follow has none. */
@@ -103,6 +103,7 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg, const struct vi
 	p->ops = ops;
 	p->view = view;
 	p->next_due_ns = UINT64_MAX;
+	p->tw_by_tuple = filter_asks_tuple(cfg->filter);
 	p->conns = conntab_new(cfg->max_connections ? cfg->max_connections : DEFAULT_CONNECTIONS);
 	p->procs = proctab_new(MAX_PROCS);
 	p->listeners = listentab_new();

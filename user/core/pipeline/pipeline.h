@@ -116,6 +116,11 @@ const struct conn *pipeline_peer(const struct pipeline *p, const struct conn *c)
 const struct conn *pipeline_listener_of(const struct pipeline *p, const struct conn *c);
 /* Does the user want to hear of this one, which lives? */
 bool pipeline_passes_now(const struct pipeline *p, const struct conn *c);
+/* How many sockets are in each state now, of those that the FILTER wants and that this one does
+ * (NULL: all of them). A connection whose TIME_WAIT no record waits for is counted if the FILTER
+ * wanted it when that began; `also` cannot be asked of it any more, so with it they are left out. */
+void pipeline_count_states(const struct pipeline *p, const struct filter *also,
+			   uint64_t count[ST_COUNT]);
 uint64_t pipeline_now(const struct pipeline *p);          /* newest event's time, monotonic ns */
 int64_t pipeline_clock_offset(const struct pipeline *p);  /* realtime - monotonic, ns */
 /* Listener data of this conn (role ROLE_LISTENER); NULL if none. */
@@ -139,6 +144,8 @@ bool pipeline_next_orphan(struct pipeline *p, uint32_t *cursor, struct lookup_re
  * table at most and counts them off. false: none among these, and when looks are left, the end. */
 bool pipeline_next_settled(const struct pipeline *p, uint32_t *cursor, unsigned *looks,
 			   uint32_t netns, uint64_t before_ns, struct lookup_request *out);
+/* How many TIME_WAIT that the FILTER wants are only counted, no record waiting for them. */
+uint32_t pipeline_time_wait_counted(const struct pipeline *p);
 /* How many TIME_WAIT of our own namespace are only counted: FACT_TIME_WAIT corrects it. */
 uint32_t pipeline_time_wait_here(const struct pipeline *p);
 /* Is it still one of them? */

@@ -12,7 +12,7 @@
  *   request.c   the server's half of a handshake before there is a child socket
  *   minisock.c  FIN_WAIT_2 and TIME_WAIT in the timewait minisock
  *   snapshot.c  sockets that were there before
- *   counts.c    TIME_WAIT that no record waits for
+ *   census.c    how many are in each state; TIME_WAIT that no record waits for
  *   asked.c     what a lookup of a minisock says
  *   doubt.c     a reset of which only what follows says whose it was
  *   gone.c      connections whose end no event told
@@ -87,6 +87,8 @@ struct pipeline {
 	uint32_t tw_here;            /* how many of these are in our own namespace */
 	uint64_t tw_second;          /* every slot up to it is counted off */
 	bool tw_counting;
+	bool tw_by_tuple;            /* all that the FILTER asks is told by a minisock that goes */
+	uint32_t tw_counted;         /* how many of now_in_state[ST_TIME_WAIT] are counted so */
 	uint32_t tw_presumed_over;   /* counted off so, while nobody had told of one's end */
 	uint64_t lost_at_ns;         /* newest growth of the ledger */
 	struct event doubts[DOUBTS]; /* ->CLOSEs that are held (doubt.c); kind EV_NONE: free */
@@ -210,15 +212,20 @@ bool minisock_has(const struct conn *c);
 void minisock_fin(struct pipeline *p, struct conn *c, uint64_t ts_ns, uint8_t evidence);
 void minisock_gone(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge);
 
-/* --- counts.c --- */
-/* One more TIME_WAIT that no record waits for; its end, where that is told. */
-void counts_time_wait(struct pipeline *p, uint32_t netns, uint64_t expires_ns);
-void counts_left(struct pipeline *p);
+/* --- census.c --- */
+/* Something happened to a connection that the FILTER wants. */
+void census_change(struct pipeline *p, const struct change *ch);
+/* One more TIME_WAIT that no record waits for and that the FILTER wants; the end of one, where
+ * that is told. */
+void census_time_wait(struct pipeline *p, uint32_t netns, uint64_t expires_ns);
+void census_left(struct pipeline *p, const struct event *e);
+/* As much of a connection as its TIME_WAIT minisock knows. */
+struct conn census_minisock(const struct event *e);
 /* From now on each one's end is told. */
-void counts_leaving_is_told(struct pipeline *p);
+void census_leaving_is_told(struct pipeline *p);
 /* The kernel has no more than so many minisocks in our namespace. */
-void counts_at_most(struct pipeline *p, uint64_t most);
-void counts_expire(struct pipeline *p, uint64_t now_ns);
+void census_at_most(struct pipeline *p, uint64_t most);
+void census_expire(struct pipeline *p, uint64_t now_ns);
 
 /* --- segments.c --- */
 void segments_retransmit(struct pipeline *p, const struct event *e);

@@ -127,7 +127,6 @@ void request_new(struct pipeline *p, const struct event *e)
 		return;
 	take_isns(c, e);
 	c->seen |= SEEN_START;
-	p->stats.transitions[ST_LISTEN][ST_SYN_RECV]++;
 	timeline_step(p, c, STEP_STATE, e->ts_ns, TRIG_PACKET, 0, 0);
 	timeline_report(p, c, &ch);
 	c->detail |= DETAIL_SYN_RECV_TOLD;
@@ -188,7 +187,6 @@ void request_synack_again(struct pipeline *p, const struct event *e)
 		c->synack_retransmits++;
 	if (end->retransmits[RT_SYNACK] < UINT16_MAX)
 		end->retransmits[RT_SYNACK]++;
-	p->stats.retransmits[RT_SYNACK]++;
 	ch.from = ch.to = c->state;
 	ch.has_seq = c->seen & SEEN_ISN_LOCAL;
 	ch.seq = c->isn_local;

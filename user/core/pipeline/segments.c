@@ -19,7 +19,6 @@ static void count_retransmit(struct pipeline *p, struct conn *c, enum retransmit
 
 	if (end->retransmits[k] < UINT16_MAX)
 		end->retransmits[k]++;
-	p->stats.retransmits[k]++;
 	if (k == RT_SYN && c->syn_retransmits < UINT8_MAX)
 		c->syn_retransmits++;
 	if (k == RT_SYNACK && c->synack_retransmits < UINT8_MAX)
@@ -140,7 +139,6 @@ static void report_reset(struct pipeline *p, const struct conn *c, const struct 
 		.state_duration_ns = -1,
 	};
 
-	p->stats.resets[received]++;
 	timeline_report(p, c, &ch);
 }
 

@@ -207,37 +207,31 @@ void snapshot_holder(struct pipeline *p, const struct event *e)
 }
 
 /* TIME_WAIT needs no place in the table: shown, and counted until it expires. */
-static void show_time_wait(struct pipeline *p, const struct event *e)
+static void found_time_wait(struct pipeline *p, const struct event *e)
 {
-	struct conn c = {
-		.cookie = e->cookie,
-		.netns = e->netns,
-		.lport = e->lport,
-		.pport = e->pport,
-		.state = ST_TIME_WAIT,
-		.seen = SEEN_SNAPSHOT | SEEN_MINISOCK,
-		.state_age_bound = 1,
-		.timer = TIMER_TIME_WAIT,
-		.timer_expires_ms = e->extra.tw.expires_ms,
-		.start_ns = e->ts_ns,
-	};
+	struct conn c = census_minisock(e);
 	uint64_t left_ns = e->extra.tw.expires_ms * NSEC_PER_MS;
 
-	memcpy(c.local, e->local, sizeof(c.local));
-	memcpy(c.peer, e->peer, sizeof(c.peer));
-	c.state_ns = e->ts_ns;
+	c.seen = SEEN_SNAPSHOT | SEEN_MINISOCK;
+	c.state_age_bound = 1;
+	c.timer = TIMER_TIME_WAIT;
+	c.timer_expires_ms = e->extra.tw.expires_ms;
+	c.start_ns = c.state_ns = e->ts_ns;
 	if (left_ns < TIME_WAIT_S * NSEC_PER_SEC) { /* it began 60 s before it ends */
 		c.state_ns = e->ts_ns + left_ns - TIME_WAIT_S * NSEC_PER_SEC;
 		c.state_age_bound = 0;
 	}
-	if (p->ops->snapshot && pipeline_passes(p, &c, NULL))
+	if (!pipeline_passes(p, &c, NULL))
+		return;
+	if (p->ops->snapshot)
 		p->ops->snapshot(p->view, &c);
+	if (p->generation == 1)
+		census_time_wait(p, e->netns, e->ts_ns + left_ns);
 }
 
 void snapshot_tw(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = conntab_find(p->conns, e->cookie);
-	uint64_t left_ns = e->extra.tw.expires_ms * NSEC_PER_MS;
 
 	if (c) {
 		c->generation = p->generation;
@@ -246,9 +240,7 @@ void snapshot_tw(struct pipeline *p, const struct event *e)
 	}
 	if (e->extra.tw.substate == ST_TIME_WAIT) {
 		p->snapshot_time_wait++;
-		show_time_wait(p, e);
-		if (p->generation == 1)
-			counts_time_wait(p, e->netns, e->ts_ns + left_ns);
+		found_time_wait(p, e);
 		return;
 	}
 	c = identity_add(p, e);

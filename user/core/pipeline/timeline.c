@@ -35,7 +35,10 @@ void timeline_step(struct pipeline *p, struct conn *c, enum step_kind kind, uint
 void timeline_report(struct pipeline *p, const struct conn *c, const struct change *ch)
 {
 	p->stats.changes++;
-	if (p->ops->change && pipeline_passes(p, c, NULL))
+	if (!pipeline_passes(p, c, NULL))
+		return;
+	census_change(p, ch);
+	if (p->ops->change)
 		p->ops->change(p->view, c, ch);
 }
 
@@ -70,7 +73,6 @@ void timeline_move(struct pipeline *p, struct conn *c, const struct move *m)
 		ch.state_duration_ns = (int64_t)(m->ts_ns - c->state_ns);
 		ch.duration_at_least = c->state_age_bound;
 	}
-	p->stats.transitions[ch.from][m->to]++;
 	timeline_count_state(p, c, m->to);
 	c->state_ns = m->ts_ns;
 	c->state_age_bound = 0;
