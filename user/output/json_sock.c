@@ -77,6 +77,13 @@ static void accept_wait(struct jsonw *w, const struct listener *l)
 	json_close(w);
 }
 
+static void took(struct jsonw *w, const struct listener *l)
+{
+	json_u64(w, "accepted", l->accepted);
+	json_u64(w, "waiting", l->waiting);
+	accept_wait(w, l);
+}
+
 void json_listener(struct json_face *f, struct buf *b, const struct conn *c,
 		   const struct listener *l)
 {
@@ -100,9 +107,8 @@ void json_listener(struct json_face *f, struct buf *b, const struct conn *c,
 			json_u64(&w, "drops_since_start", (uint32_t)(l->drops - l->drops_first));
 		}
 		full_mode_counts(f, &w, l);
-		json_u64(&w, "accepted", l->accepted);
-		json_u64(&w, "waiting", l->waiting);
-		accept_wait(&w, l);
+		if (!l->shared)
+			took(&w, l);
 	}
 	json_close(&w);
 	json_close(&w);

@@ -132,11 +132,11 @@ static void put_accept_queue(struct line *l, const struct listener *q, int end)
  * do, the queue says. */
 static void put_waits(struct line *l, const struct listener *q, bool at_length)
 {
-	if (q->accept_waits) {
+	if (q->accept_waits && !q->shared) {
 		buf_char(l->b, ' ');
 		buf_duration(l->b, q->accept_wait_sum_ns / q->accept_waits);
 	}
-	if (q->accept_waits && at_length) {
+	if (q->accept_waits && !q->shared && at_length) {
 		line_str(l, " max ");
 		buf_duration(l->b, q->accept_wait_max_ns);
 	}
@@ -167,7 +167,7 @@ static void put_row(const struct listeners_view *v, struct buf *b, const struct 
 	put_number(&l, q->drops, known, INK_WARN, at->drops_end);
 	put_number(&l, q->overflows, full, INK_WARN, at->overflows_end);
 	put_number(&l, q->cookies_sent, full, INK_WARN, at->cookies_end);
-	put_number(&l, q->accepted, true, INK_NONE, at->accepted_end);
+	put_number(&l, q->accepted, !q->shared, INK_NONE, at->accepted_end);
 	put_waits(&l, q, v->t.wide);
 	line_end(&l);
 }

@@ -168,14 +168,13 @@ struct conn *identity_add(struct pipeline *p, const struct event *e)
 /* First told of in the middle of its life: what can be said of its beginning. */
 static void found_in_mid_life(struct pipeline *p, struct conn *c, const struct event *e)
 {
-	struct conn *l;
+	struct made_by by = listener_of(p, c);
 
 	c->detail |= DETAIL_FOUND;
 	c->state_age_bound = 1;
-	l = listener_of(p, c);
-	if (l) {
+	if (by.count) {
 		c->role = ROLE_SERVER;
-		identity_own(c, l->owner, OWNER_LISTENER);
+		identity_own(c, by.owner, OWNER_LISTENER);
 	}
 	if (e->flags & EVF_TCP) {
 		if (e->old_state != ST_SYN_SENT && e->old_state != ST_SYN_RECV)

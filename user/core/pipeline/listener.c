@@ -5,7 +5,8 @@
  * Listeners are few; a small hash over the port finds those that could have made
  * a child, and one over the cookie finds its figures. Several listeners may share
  * a port (SO_REUSEPORT, or one per address): the child's is named only when
- * exactly one fits.
+ * exactly one fits, its owner also where all that fit have the same (nginx's master
+ * opens one for each worker).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -145,26 +146,64 @@ static bool is_wildcard(const uint8_t addr[16])
 	return !memcmp(addr, v4, 16) || !memcmp(addr, v6, 16);
 }
 
-struct conn *listener_of(const struct pipeline *p, const struct conn *child)
+enum fit { NOT_ITS, WILD, EXACT };
+
+/* Could this one have made the child? Whoever listens on its address goes before a wildcard. */
+static enum fit fits(const struct pipeline *p, const struct listen_node *n,
+		     const struct conn *child)
+{
+	const struct conn *c = conntab_at(p->conns, n->conn);
+
+	if (n->port != child->lport || !c || c->netns != child->netns)
+		return NOT_ITS;
+	if (!memcmp(c->local, child->local, 16))
+		return EXACT;
+	return is_wildcard(c->local) ? WILD : NOT_ITS;
+}
+
+static void one_more(struct made_by *m, struct conn *listener)
+{
+	m->owner = !m->count || m->owner == listener->owner ? listener->owner : 0;
+	m->one = m->count ? NULL : listener;
+	m->count++;
+}
+
+static struct made_by all_that(const struct pipeline *p, const struct conn *child, enum fit fit)
 {
 	const struct listen_node *n = p->listeners->by_port[child->lport % PORT_BUCKETS];
-	struct conn *exact = NULL, *wild = NULL;
-	unsigned exacts = 0, wilds = 0;
+	struct made_by m = {0};
 
-	for (; n; n = n->next_port) {
-		struct conn *c = conntab_at(p->conns, n->conn);
+	for (; n; n = n->next_port)
+		if (fits(p, n, child) == fit)
+			one_more(&m, conntab_at(p->conns, n->conn));
+	return m;
+}
 
-		if (n->port != child->lport || !c || c->netns != child->netns)
-			continue;
-		if (!memcmp(c->local, child->local, 16)) {
-			exact = c;
-			exacts++;
-		} else if (is_wildcard(c->local)) {
-			wild = c;
-			wilds++;
-		}
+struct made_by listener_of(const struct pipeline *p, const struct conn *child)
+{
+	struct made_by exact = all_that(p, child, EXACT);
+
+	return exact.count ? exact : all_that(p, child, WILD);
+}
+
+static void share(struct pipeline *p, const struct conn *child)
+{
+	struct listen_node *n = p->listeners->by_port[child->lport % PORT_BUCKETS];
+	enum fit fit = all_that(p, child, EXACT).count ? EXACT : WILD;
+
+	for (; n; n = n->next_port)
+		n->l.shared |= fits(p, n, child) == fit;
+}
+
+void listener_established(struct pipeline *p, const struct conn *child)
+{
+	struct made_by by = listener_of(p, child);
+	struct listener *l = by.one ? listener_get(p, by.one->cookie, false) : NULL;
+
+	if (l) {
+		l->accepted++;
+		l->waiting += p->stats.full_mode;
+	} else if (by.count) {
+		share(p, child);
 	}
-	if (exacts)
-		return exacts == 1 ? exact : NULL;
-	return wilds == 1 ? wild : NULL;
 }

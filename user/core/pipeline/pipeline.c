@@ -278,7 +278,7 @@ const struct conn *pipeline_peer(const struct pipeline *p, const struct conn *c)
 	return identity_peer(p, c);
 }
 
-const struct conn *pipeline_listener_of(const struct pipeline *p, const struct conn *c)
+struct made_by pipeline_listener_of(const struct pipeline *p, const struct conn *c)
 {
 	return listener_of(p, c);
 }

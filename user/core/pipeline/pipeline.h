@@ -56,6 +56,8 @@ struct listener {
 	uint64_t accept_waits;    /* how many have an accept wait */
 	uint64_t accept_wait_sum_ns, accept_wait_max_ns;
 	uint32_t waiting;         /* ESTABLISHED and not accepted, as far as we know */
+	bool shared;              /* others listen there too, and which took a connection nobody tells:
+				   * accepted, the waits and waiting are not known */
 };
 
 /* The ledger and the tracer's own figures (tracer.stats). */
@@ -112,8 +114,13 @@ const struct holders *pipeline_holders(const struct pipeline *p); /* of the newe
 const struct sysfacts *pipeline_facts(const struct pipeline *p);
 /* The same connection's other end on this host; NULL if none. */
 const struct conn *pipeline_peer(const struct pipeline *p, const struct conn *c);
-/* The listener that made this child, NULL when none or several could have. */
-const struct conn *pipeline_listener_of(const struct pipeline *p, const struct conn *c);
+/* The listeners that could have made this child: how many, the one if there is no other, and the
+ * owner if all have the same (0: not known). */
+struct made_by {
+	struct conn *one;
+	uint32_t owner, count;
+};
+struct made_by pipeline_listener_of(const struct pipeline *p, const struct conn *c);
 /* Does the user want to hear of this one, which lives? */
 bool pipeline_passes_now(const struct pipeline *p, const struct conn *c);
 /* How many sockets are in each state now, of those that the FILTER wants and that this one does

@@ -268,7 +268,8 @@ struct listener *listener_get(struct pipeline *p, uint64_t cookie, bool create);
 void listener_index(struct pipeline *p, const struct conn *c);    /* c listens on its port */
 void listener_unindex(struct pipeline *p, const struct conn *c);
 void listener_queues(struct pipeline *p, const struct event *e);
-/* The listener that made this child; NULL when none or several could have. */
-struct conn *listener_of(const struct pipeline *p, const struct conn *child);
+struct made_by listener_of(const struct pipeline *p, const struct conn *child);
+/* A child of one of its listeners is ESTABLISHED. */
+void listener_established(struct pipeline *p, const struct conn *child);
 
 #endif

@@ -46,7 +46,7 @@ static struct conn *request_find(struct pipeline *p, const struct event *e)
 static struct conn *request_add(struct pipeline *p, const struct event *e)
 {
 	struct event keyed = *e;
-	struct conn *c, *l;
+	struct conn *c;
 
 	keyed.cookie = request_key(e->netns, e->local, e->lport, e->peer, e->pport);
 	if (conntab_find(p->conns, keyed.cookie))
@@ -57,9 +57,7 @@ static struct conn *request_add(struct pipeline *p, const struct event *e)
 	c->role = ROLE_SERVER;
 	c->detail |= DETAIL_EMBRYO;
 	timeline_count_state(p, c, ST_SYN_RECV);
-	l = listener_of(p, c);
-	if (l)
-		identity_own(c, l->owner, OWNER_LISTENER);
+	identity_own(c, listener_of(p, c).owner, OWNER_LISTENER);
 	return c;
 }
 
@@ -242,7 +240,7 @@ void request_gone(struct pipeline *p, const struct event *e)
 /* Gone, and no child has come: its time ran out, its listener closed, or the client reset it. */
 void request_childless(struct pipeline *p, struct conn *c)
 {
-	if (!listener_of(p, c))
+	if (!listener_of(p, c).count)
 		c->seen |= SEEN_LISTENER_CLOSED;
 	else if (!c->synack_retransmits)
 		c->seen |= SEEN_RST_RECEIVED; /* before any time-out only a RST does that */

@@ -302,7 +302,7 @@ void segments_abort(struct pipeline *p, const struct event *e)
 
 static void listener_accepted(struct pipeline *p, const struct conn *c)
 {
-	struct conn *lc = listener_of(p, c);
+	struct conn *lc = listener_of(p, c).one;
 	struct listener *l = lc ? listener_get(p, lc->cookie, false) : NULL;
 	uint64_t wait_ns = c->accept_ns - c->est_ns;
 

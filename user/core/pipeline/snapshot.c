@@ -266,17 +266,18 @@ void snapshot_tw(struct pipeline *p, const struct event *e)
 /* Which side it was is known when a listener or the other end tells. */
 static void find_role(struct pipeline *p, struct conn *c)
 {
-	struct conn *l, *o;
+	struct made_by by;
+	struct conn *o;
 
 	if (c->role != ROLE_UNKNOWN)
 		return;
 	identity_pair(p, c);
-	l = listener_of(p, c);
+	by = listener_of(p, c);
 	o = identity_peer(p, c);
-	if (l) {
+	if (by.count) {
 		c->role = ROLE_SERVER;
-		identity_own(c, l->owner, OWNER_LISTENER);
-	} else if (o && listener_of(p, o)) {
+		identity_own(c, by.owner, OWNER_LISTENER);
+	} else if (o && listener_of(p, o).count) {
 		c->role = ROLE_CLIENT;
 	}
 }

@@ -194,21 +194,13 @@ static void syn_recv_step(struct pipeline *p, struct conn *c, uint64_t now_ns)
 static void established_server(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	uint32_t again = e->tcp.total_retrans < UINT8_MAX ? e->tcp.total_retrans : UINT8_MAX;
-	struct conn *l;
-	struct listener *q;
 
 	c->role = ROLE_SERVER;
 	if (again > c->synack_retransmits)
 		c->synack_retransmits = again;
 	estimate_syn(c, e);
 	syn_recv_step(p, c, e->ts_ns);
-	l = listener_of(p, c);
-	q = l ? listener_get(p, l->cookie, false) : NULL;
-	if (q) {
-		q->accepted++;
-		if (p->stats.full_mode)
-			q->waiting++;
-	}
+	listener_established(p, c);
 }
 
 void timeline_syns(struct pipeline *p, struct conn *c, const struct event_tcp *t)
@@ -402,7 +394,6 @@ static struct conn *conn_of(struct pipeline *p, const struct event *e)
 	bool birth = e->new_state == ST_SYN_SENT ||
 		     (e->new_state == ST_SYN_RECV && e->old_state == ST_LISTEN) ||
 		     (e->new_state == ST_ESTABLISHED && e->old_state == ST_SYN_RECV);
-	struct conn *l;
 
 	if (c || !e->cookie)
 		return c;
@@ -413,9 +404,7 @@ static struct conn *conn_of(struct pipeline *p, const struct event *e)
 		return c;
 	c->role = ROLE_SERVER;
 	c->seen |= SEEN_START;
-	l = listener_of(p, c);
-	if (l)
-		identity_own(c, l->owner, OWNER_LISTENER);
+	identity_own(c, listener_of(p, c).owner, OWNER_LISTENER);
 	if (e->new_state == ST_ESTABLISHED)
 		timeline_count_state(p, c, ST_SYN_RECV);
 	request_adopt(p, c);

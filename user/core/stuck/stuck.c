@@ -125,7 +125,6 @@ bool stuck_wanted(const struct pipeline *p, const struct stuck_query *q, const s
 static void take_owner(struct stuck_item *it, const struct pipeline *p, const struct conn *c)
 {
 	struct holder held[HOLDERS_SEEN];
-	const struct conn *l;
 
 	it->nholders = holders_get(pipeline_holders(p), c->cookie, held, HOLDERS_SEEN);
 	it->fd = -1;
@@ -134,8 +133,7 @@ static void take_owner(struct stuck_item *it, const struct pipeline *p, const st
 		it->proc = held[0].proc;
 		it->fd = held[0].fd;
 	} else if (!it->proc) {
-		l = pipeline_listener_of(p, c);
-		it->proc = l ? l->owner : 0;
+		it->proc = pipeline_listener_of(p, c).owner;
 	}
 }
 

@@ -40,7 +40,7 @@ static bool is_ephemeral(const struct pipeline *p, const struct conn *c)
 	uint64_t hi = facts_or(f, FACT_PORT_HI, c->netns, 60999);
 
 	return c->lport >= lo && c->lport <= hi && c->pport && c->role != ROLE_SERVER &&
-	       c->role != ROLE_LISTENER && !pipeline_listener_of(p, c);
+	       c->role != ROLE_LISTENER && !pipeline_listener_of(p, c).count;
 }
 
 static uint32_t take_use(struct port_use *u, const struct pipeline *p, const struct conn *c)
