@@ -25,6 +25,7 @@ import time
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tally import Tally  # noqa: E402
+from tracers import whole  # noqa: E402
 from witness import Witness  # noqa: E402
 
 PORT = 24800
@@ -48,8 +49,7 @@ class Tracer:
         self.process = subprocess.Popen([path, *words], stdout=self.out, stderr=self.err)
 
     def said(self):
-        self.err.seek(0)
-        return self.err.read()
+        return whole(self.err)
 
     def wait_ready(self, limit_s=30):
         end = time.time() + limit_s
@@ -62,8 +62,7 @@ class Tracer:
     def finish(self):
         self.process.send_signal(signal.SIGINT)
         status = self.process.wait(60)
-        self.out.seek(0)
-        return status, [json.loads(line) for line in self.out], self.said()
+        return status, [json.loads(line) for line in whole(self.out).splitlines()], self.said()
 
 
 def kernel_events(stats):

@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+from tracers import whole
+
 DEADLINE_S = 30
 TRACEFS = "/sys/kernel/tracing"
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "calls.c")
@@ -49,8 +51,7 @@ class Tracer:
         raise AssertionError(f"does not trace: {self.errors()}")
 
     def errors(self):
-        self.err.seek(0)
-        return self.err.read()
+        return whole(self.err)
 
     def turn(self):
         """Comes back when it has read all that the kernel had told until now: it answers a signal
@@ -66,8 +67,7 @@ class Tracer:
                 raise AssertionError("no answer to SIGUSR1")
 
     def text(self):
-        self.out.seek(0)
-        return self.out.read()
+        return whole(self.out)
 
     def until(self, what):
         """The output, when what(it) is true of it."""

@@ -9,6 +9,7 @@ import tempfile
 import traceback
 
 import stuck_make
+from tracers import whole
 
 LIFE_S = 300            # of a maker, whatever happens
 
@@ -101,8 +102,7 @@ class Watch:
 
     def findings(self, netns):
         """Of one namespace, or of none; the latest first."""
-        self.out.seek(0)
-        rows = [json.loads(line) for line in self.out.read().splitlines(True)
+        rows = [json.loads(line) for line in whole(self.out).splitlines(True)
                 if line.endswith("\n")]
         return [r for r in reversed(rows) if r["event"]["name"] == "tcp.finding" and
                 r["tcp"].get("netns", 0) in (netns, 0)]

@@ -11,6 +11,12 @@ import time
 READY = b"tcptrail: tracing"
 
 
+def whole(file):
+    """All that a child wrote there until now. Not by seek(): it has the same offset, and what it
+    writes meanwhile would go over what it wrote before."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
+
+
 class Tracer:
     """One run of the program; its output goes to files, so that no pipe can fill: but where stdout
     is given."""
