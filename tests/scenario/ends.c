@@ -10,10 +10,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,8 +25,7 @@
 #define SO_COOKIE 57
 #endif
 
-/* The kernel's number; netinet/tcp.h, which has it, cannot stand beside linux/tcp.h. */
-enum { ESTABLISHED = 1, WAIT_MS = 5000, CHUNK = 16384 };
+enum { WAIT_MS = 20000, LOOK_MS = 2, CHUNK = 16384 };
 
 struct end *end_new(struct run *r, const char *conn, enum role role)
 {
@@ -76,10 +77,20 @@ out:
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)); /* repair forgot it */
 }
 
+static struct tcp_info end_info(struct run *r, int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		run_fail(r, "TCP_INFO: errno %d", errno);
+	return info;
+}
+
 void end_describe(struct run *r, struct end *e, int fd)
 {
 	socklen_t len = sizeof(e->cookie);
-	struct tcp_info info = {0};
+	struct tcp_info info;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &e->cookie, &len) < 0)
 		run_fail(r, "SO_COOKIE: errno %d", errno);
@@ -88,10 +99,8 @@ void end_describe(struct run *r, struct end *e, int fd)
 		run_fail(r, "getsockname: errno %d", errno);
 	len = sizeof(e->peer);
 	getpeername(fd, (struct sockaddr *)&e->peer, &len);
-	len = sizeof(info);
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-		run_fail(r, "TCP_INFO: errno %d", errno);
-	if (info.tcpi_state != ESTABLISHED)
+	info = end_info(r, fd);
+	if (info.tcpi_state != STATE_ESTABLISHED)
 		return;
 	e->has_info = true;
 	e->options = info.tcpi_options;
@@ -112,6 +121,7 @@ static void end_poll(struct run *r, int fd, short events, unsigned limit_ms)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 
+	limit_ms += r->hold_ms; /* the other side may hold */
 	if (poll(&p, 1, (int)limit_ms) != 1)
 		run_fail(r, "nothing happened on a socket for %u ms", limit_ms);
 }
@@ -166,7 +176,7 @@ void end_drain(struct run *r, struct end *e, int fd)
 
 void end_await_error(struct run *r, int fd, int err, unsigned limit_ms)
 {
-	struct tcp_info info = {0};
+	struct tcp_info info;
 	socklen_t len = sizeof(int);
 	int got = 0;
 
@@ -179,20 +189,58 @@ void end_await_error(struct run *r, int fd, int err, unsigned limit_ms)
 			run_fail(r, "errno %d on a socket where %d was due", got, err);
 		pause_ms(20);
 	}
-	len = sizeof(info);
-	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	info = end_info(r, fd);
 	run_fail(r, "errno %d did not come within %u ms: state %u, retransmits %u of %u, probes %u",
 		 err, limit_ms, info.tcpi_state, info.tcpi_retransmits, info.tcpi_total_retrans,
 		 info.tcpi_probes);
 }
 
+void end_await_state(struct run *r, int fd, unsigned state)
+{
+	for (unsigned ms = 0; end_info(r, fd).tcpi_state != state; ms += LOOK_MS) {
+		if (ms > WAIT_MS)
+			run_fail(r, "state %u, not %u", end_info(r, fd).tcpi_state, state);
+		pause_ms(LOOK_MS);
+	}
+}
+
+void end_await_unread(struct run *r, int fd, unsigned bytes)
+{
+	int unread = 0;
+
+	for (unsigned ms = 0; unread < (int)bytes; ms += LOOK_MS) {
+		if (ioctl(fd, SIOCINQ, &unread) < 0)
+			run_fail(r, "SIOCINQ: errno %d", errno);
+		if (ms > WAIT_MS)
+			run_fail(r, "%d bytes unread, not %u", unread, bytes);
+		pause_ms(LOOK_MS);
+	}
+}
+
+void end_await_acked(struct run *r, int fd)
+{
+	for (unsigned ms = 0; end_info(r, fd).tcpi_unacked; ms += LOOK_MS) {
+		if (ms > WAIT_MS)
+			run_fail(r, "%u segments in flight", end_info(r, fd).tcpi_unacked);
+		pause_ms(LOOK_MS);
+	}
+}
+
+/* Of a listener tcpi_unacked is the length of its queue. */
+void sock_await_queued(struct run *r, int listener, unsigned connections)
+{
+	for (unsigned ms = 0; end_info(r, listener).tcpi_unacked < connections; ms += LOOK_MS) {
+		if (ms > WAIT_MS)
+			run_fail(r, "%u in the accept queue, not %u",
+				 end_info(r, listener).tcpi_unacked, connections);
+		pause_ms(LOOK_MS);
+	}
+}
+
 void end_count_retransmits(struct run *r, struct end *e, int fd)
 {
-	struct tcp_info info = {0};
-	socklen_t len = sizeof(info);
+	struct tcp_info info = end_info(r, fd);
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-		run_fail(r, "TCP_INFO: errno %d", errno);
 	e->retransmits = info.tcpi_total_retrans;
 	e->has_retransmits = true;
 }

@@ -25,6 +25,8 @@
 
 #include "scenario.h"
 
+enum { WAIT_MS = 20000, LOOK_MS = 10 };
+
 int net_open(struct run *r)
 {
 	int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -45,6 +47,35 @@ uint64_t net_inode(void)
 	struct stat st;
 
 	return stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
+}
+
+/* 0: there is none. */
+static unsigned net_state(struct run *r, unsigned local, unsigned peer)
+{
+	FILE *f = fopen("/proc/self/net/tcp", "re");
+	unsigned from, to, state, found = 0;
+	char line[256];
+
+	if (!f)
+		run_fail(r, "/proc/self/net/tcp: errno %d", errno);
+	while (!found && fgets(line, sizeof(line), f))
+		if (sscanf(line, " %*u: %*x:%x %*x:%x %x", &from, &to, &state) == 3 &&
+		    from == local && to == peer)
+			found = state;
+	fclose(f);
+	return found;
+}
+
+void net_await_state(struct run *r, const struct end *e, unsigned state)
+{
+	unsigned local = ntohs(((const struct sockaddr_in *)&e->local)->sin_port);
+	unsigned peer = ntohs(((const struct sockaddr_in *)&e->peer)->sin_port), now;
+
+	for (unsigned ms = 0; (now = net_state(r, local, peer)) != state; ms += LOOK_MS) {
+		if (ms > WAIT_MS)
+			run_fail(r, "port %u is in state %u, not in %u", local, now, state);
+		pause_ms(LOOK_MS);
+	}
 }
 
 static int net_socket(struct run *r)

@@ -6,6 +6,7 @@
  * killing the supervisor leaves nothing behind: no process, no namespace.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,6 +49,20 @@ void pause_ms(unsigned ms)
 	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
+void run_hold(struct run *r)
+{
+	struct pollfd end = {.fd = STDIN_FILENO, .events = POLLIN};
+	char byte;
+
+	if (!r->release) {
+		pause_ms(r->hold_ms);
+		return;
+	}
+	dprintf(STDERR_FILENO, "scenario %s: held\n", r->scenario->name);
+	while (poll(&end, 1, (int)r->hold_ms) > 0 && read(STDIN_FILENO, &byte, 1) > 0)
 		;
 }
 

@@ -88,7 +88,7 @@ static void half_close_held(struct run *r)
 	end_send(r, p.c, p.client, 10);
 	shutdown(p.client, SHUT_WR);
 	end_drain(r, p.s, p.server);
-	pause_ms(r->hold_ms);
+	run_hold(r);
 	end_close(p.s, p.server);
 	end_drain(r, p.c, p.client);
 	end_close(p.c, p.client);
@@ -103,7 +103,7 @@ static void half_close_then_close(struct run *r)
 	exchange(r, &p, 10, 10);
 	shutdown(p.client, SHUT_WR);
 	end_drain(r, p.s, p.server);
-	pause_ms(100);
+	end_await_state(r, p.client, STATE_FIN_WAIT_2);
 	end_close(p.c, p.client);
 	pause_ms(100);
 	end_close(p.s, p.server);
@@ -118,7 +118,7 @@ static void shutdown_both(struct run *r)
 	shutdown(p.client, SHUT_RDWR);
 	end_drain(r, p.s, p.server);
 	shutdown(p.server, SHUT_RDWR);
-	pause_ms(r->hold_ms); /* closed, and still held */
+	run_hold(r); /* closed, and still held */
 	end_close(p.c, p.client);
 	end_close(p.s, p.server);
 }
@@ -131,7 +131,7 @@ static void close_wait_leak(struct run *r)
 	exchange(r, &p, 10, 10);
 	end_close(p.c, p.client);
 	end_drain(r, p.s, p.server);
-	pause_ms(r->hold_ms);
+	run_hold(r);
 	end_close(p.s, p.server);
 }
 
@@ -141,7 +141,8 @@ static void close_wait_unread(struct run *r)
 
 	pair_open(r, &p, "main", AF_INET);
 	end_close(p.c, p.client);
-	pause_ms(r->hold_ms);
+	end_await_state(r, p.server, STATE_CLOSE_WAIT);
+	run_hold(r);
 	end_close(p.s, p.server); /* a FIN is not data: no reset */
 }
 

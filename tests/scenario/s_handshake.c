@@ -13,7 +13,7 @@
 
 #include "scenario.h"
 
-enum { LIMIT_MS = 4500 };
+enum { LIMIT_MS = 20000 };
 
 /* A client whose SYN is out. */
 static int client_start(struct run *r, struct end **e, const char *conn)
@@ -156,8 +156,10 @@ static void accept_queue_full(struct run *r)
 	for (int i = 0; i < 3; i++) {
 		p[i].client = client_start(r, &p[i].c, names[i]);
 		p[i].s = end_new(r, names[i], ROLE_SERVER);
-		pause_ms(50);
+		if (i < 2)
+			sock_await_queued(r, listener, (unsigned)i + 1);
 	}
+	pause_ms(50);
 	for (int i = 0; i < 3; i++)
 		pair_complete(r, &p[i], listener);
 	close(listener);

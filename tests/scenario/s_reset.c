@@ -14,7 +14,7 @@
 
 #include "scenario.h"
 
-enum { LIMIT_MS = 3000 };
+enum { LIMIT_MS = 20000 };
 
 static void linger_reset(struct run *r)
 {
@@ -48,7 +48,7 @@ static void unread_data_reset(struct run *r)
 
 	pair_open(r, &p, "main", AF_INET);
 	end_send(r, p.s, p.server, 80);
-	pause_ms(20);
+	end_await_unread(r, p.client, 80);
 	p.c->received = 80; /* by TCP: nobody read it */
 	end_close(p.c, p.client);
 	end_await_error(r, p.server, ECONNRESET, LIMIT_MS);
@@ -62,7 +62,7 @@ static void reset_after_fin(struct run *r)
 	pair_open(r, &p, "main", AF_INET);
 	shutdown(p.client, SHUT_WR);
 	end_drain(r, p.s, p.server);
-	pause_ms(100); /* a FIN's ACK may be delayed */
+	end_await_state(r, p.client, STATE_FIN_WAIT_2);
 	sock_linger_reset(r, p.client);
 	end_close(p.c, p.client);
 	end_await_error(r, p.server, EPIPE, LIMIT_MS);
@@ -76,7 +76,7 @@ static void reset_in_close_wait(struct run *r)
 	pair_open(r, &p, "main", AF_INET);
 	shutdown(p.client, SHUT_WR);
 	end_drain(r, p.s, p.server);
-	pause_ms(100); /* a FIN's ACK may be delayed */
+	end_await_state(r, p.client, STATE_FIN_WAIT_2);
 	sock_linger_reset(r, p.server);
 	end_close(p.s, p.server);
 	end_await_error(r, p.client, ECONNRESET, LIMIT_MS);
@@ -91,7 +91,7 @@ static void write_after_close(struct run *r)
 	pair_open(r, &p, "main", AF_INET);
 	end_close(p.c, p.client);
 	end_drain(r, p.s, p.server);
-	pause_ms(100);
+	net_await_state(r, p.c, STATE_FIN_WAIT_2);
 	end_send(r, p.s, p.server, 10);
 	end_await_error(r, p.server, EPIPE, LIMIT_MS);
 	end_close(p.s, p.server);
@@ -106,7 +106,7 @@ static void half_open(struct run *r)
 	loss_start(r, p.client, LOSE_RST);
 	sock_linger_reset(r, p.server);
 	end_close(p.s, p.server);
-	pause_ms(r->hold_ms);
+	run_hold(r);
 	loss_stop(r, p.client);
 	end_send(r, p.c, p.client, 100);
 	end_await_error(r, p.client, ECONNRESET, LIMIT_MS);
@@ -125,6 +125,7 @@ static void queued_open(struct run *r, struct pair *p, int listener)
 	p->s = end_new(r, "main", ROLE_SERVER);
 	sock_connect_start(r, p->client, &a);
 	sock_connect_finish(r, p->client, LIMIT_MS);
+	sock_await_queued(r, listener, 1);
 	end_describe(r, p->c, p->client);
 	end_mirror(p->s, p->c);
 }
@@ -134,7 +135,7 @@ static void listener_closed(struct run *r)
 	struct pair p;
 
 	queued_open(r, &p, sock_listen(r, AF_INET, 4));
-	pause_ms(r->hold_ms);
+	run_hold(r);
 	close(p.listener);
 	end_await_error(r, p.client, ECONNRESET, LIMIT_MS);
 	end_close(p.c, p.client);
@@ -148,7 +149,8 @@ static void never_accepted(struct run *r)
 	end_send(r, p.c, p.client, 50);
 	p.s->received = 50;
 	end_close(p.c, p.client);
-	pause_ms(r->hold_ms);
+	net_await_state(r, p.c, STATE_FIN_WAIT_2);
+	run_hold(r);
 	close(p.listener);
 	pause_ms(50);
 }

@@ -16,7 +16,7 @@
 
 #include "scenario.h"
 
-enum { LIMIT_MS = 5000 };
+enum { LIMIT_MS = 20000 };
 
 static void retransmit(struct run *r)
 {
@@ -28,7 +28,7 @@ static void retransmit(struct run *r)
 	pause_ms(100);
 	loss_stop(r, p.server);
 	end_receive(r, p.s, p.server, 1000);
-	pause_ms(20);
+	end_await_acked(r, p.client);
 	end_count_retransmits(r, p.c, p.client);
 	end_count_retransmits(r, p.s, p.server);
 	pair_finish(r, &p);
@@ -46,10 +46,10 @@ static void fin_retransmitted(struct run *r)
 	pause_ms(100);
 	loss_stop(r, p.server);
 	end_drain(r, p.s, p.server);
-	pause_ms(20);
+	end_await_state(r, p.client, STATE_FIN_WAIT_2);
 	end_count_retransmits(r, p.c, p.client);
 	end_close(p.s, p.server);
-	pause_ms(20);
+	end_await_state(r, p.client, STATE_CLOSED);
 	close(p.client);
 }
 
@@ -141,6 +141,7 @@ static void zero_window(struct run *r)
 	window_fill(r, &p);
 	pause_ms(1200 + r->hold_ms);
 	end_receive(r, p.s, p.server, p.c->sent);
+	end_await_acked(r, p.client);
 	end_count_retransmits(r, p.c, p.client);
 	pair_finish(r, &p);
 }
@@ -173,7 +174,8 @@ static void orphan_fin_wait_2(struct run *r)
 	end_receive(r, p.s, p.server, 25);
 	end_close(p.c, p.client);
 	end_drain(r, p.s, p.server);
-	pause_ms(2500);
+	net_await_state(r, p.c, 0);
+	pause_ms(1500);
 	end_close(p.s, p.server); /* its FIN meets nobody: RST */
 	pause_ms(20);
 }
@@ -187,7 +189,7 @@ static void fin_wait_1_timeout(struct run *r)
 	loss_start(r, p.client, LOSE_ALL);
 	end_close(p.c, p.client);
 	end_drain(r, p.s, p.server);
-	pause_ms(2500);
+	net_await_state(r, p.c, 0);
 	end_close(p.s, p.server);
 	pause_ms(20);
 }
@@ -202,7 +204,7 @@ static void last_ack_timeout(struct run *r)
 	end_drain(r, p.s, p.server);
 	loss_start(r, p.server, LOSE_ALL);
 	end_close(p.s, p.server);
-	pause_ms(2500);
+	net_await_state(r, p.s, 0);
 }
 
 const struct scenario scenarios_timer[] = {

@@ -44,6 +44,7 @@ static const struct {
 struct settings {
 	uint16_t port;
 	unsigned hold_ms, count;
+	bool release;
 };
 
 static void address_print(const struct sockaddr_storage *a)
@@ -157,6 +158,7 @@ static int scenario_run(const struct scenario *s, const struct settings *set)
 	r->port = set->port;
 	r->hold_ms = set->hold_ms;
 	r->count = set->count;
+	r->release = set->release;
 	fflush(stdout);
 	child = fork();
 	if (child == 0)
@@ -221,9 +223,10 @@ static int usage(int rc)
 {
 	fprintf(rc ? stderr : stdout,
 		"scenario --list\n"
-		"scenario NAME|all|long [--port P] [--hold MS] [--count N]\n"
+		"scenario NAME|all|long [--port P] [--hold MS] [--release] [--count N]\n"
 		"  --port P   the server's port (24000)\n"
 		"  --hold MS  how long a state is held that is there to be seen (300)\n"
+		"  --release  hold until stdin ends, MS at most; says \"held\" on stderr\n"
 		"  --count N  churn: how many connections (100)\n");
 	return rc;
 }
@@ -233,7 +236,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"list", no_argument, NULL, 'l'},	 {"port", required_argument, NULL, 'p'},
 		{"hold", required_argument, NULL, 'H'},	 {"count", required_argument, NULL, 'n'},
-		{"help", no_argument, NULL, 'h'},	 {NULL, 0, NULL, 0},
+		{"release", no_argument, NULL, 'r'},	 {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	struct settings set = {.port = 24000, .hold_ms = 300, .count = 100};
 	int opt;
@@ -248,6 +252,9 @@ int main(int argc, char **argv)
 			break;
 		case 'H':
 			set.hold_ms = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'r':
+			set.release = true;
 			break;
 		case 'n':
 			set.count = (unsigned)strtoul(optarg, NULL, 10);

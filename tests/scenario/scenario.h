@@ -21,7 +21,7 @@ enum {
 	ENDS_MAX = 2048,
 	EXIT_SKIP = 77,
 	NAME_MAX_LEN = 32,
-	LIMIT_SHORT_S = 6,    /* a scenario that is not `long` never takes longer */
+	LIMIT_SHORT_S = 60,   /* for one that is not `long`: it takes 4 where nobody wants the CPUs */
 	LIMIT_LONG_S = 9000,  /* virtual time: a default keepalive takes 7,875 s */
 };
 
@@ -31,6 +31,15 @@ enum {
 	NEED_NETNS = 1 << 1,  /* runs in a network namespace of its own */
 	NEED_VETH = 1 << 2,   /* and needs the veth driver */
 	NEED_LONG = 1 << 3,   /* waits for timers of a minute and more */
+};
+
+/* The kernel's numbers; netinet/tcp.h, which has them, cannot stand beside linux/tcp.h. */
+enum {
+	STATE_ESTABLISHED = 1,
+	STATE_FIN_WAIT_2 = 5,
+	STATE_TIME_WAIT = 6,
+	STATE_CLOSED = 7,
+	STATE_CLOSE_WAIT = 8,
 };
 
 enum role { ROLE_CLIENT, ROLE_SERVER };
@@ -60,6 +69,7 @@ struct run {
 	const struct scenario *scenario;
 	uint16_t port;            /* the server's */
 	unsigned hold_ms;         /* how long a state is held that is there to be seen */
+	bool release;             /* or until stdin ends, if that is sooner; it says when it holds */
 	unsigned count;           /* churn: how many connections */
 	char why[256];            /* why it failed or was skipped */
 	atomic_uint nends;
@@ -83,6 +93,8 @@ void run_fail(struct run *r, const char *fmt, ...)
 void run_skip(struct run *r, const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
 void pause_ms(unsigned ms);
+/* Holds the state that is there to be seen. */
+void run_hold(struct run *r);
 /* fork() that dies with its parent. 0 in the child. */
 pid_t run_fork(struct run *r);
 void run_wait(struct run *r, pid_t pid);
@@ -99,6 +111,13 @@ void end_receive(struct run *r, struct end *e, int fd, size_t bytes);
 void end_drain(struct run *r, struct end *e, int fd);
 /* Waits for an error on a socket (ETIMEDOUT ...), bounded; fails on any other. */
 void end_await_error(struct run *r, int fd, int err, unsigned limit_ms);
+/* Bounded waits for what a segment brings about: it may be on its way for as long as a busy
+ * machine likes, and an ACK be delayed. The kernel's state; bytes in order, unread; nothing in
+ * flight; connections in a listener's accept queue. */
+void end_await_state(struct run *r, int fd, unsigned state);
+void end_await_unread(struct run *r, int fd, unsigned bytes);
+void end_await_acked(struct run *r, int fd);
+void sock_await_queued(struct run *r, int listener, unsigned connections);
 void end_count_retransmits(struct run *r, struct end *e, int fd);
 void end_close(struct end *e, int fd);
 
@@ -137,6 +156,9 @@ void net_unshare(struct run *r);
 int net_open(struct run *r);             /* a descriptor of the present namespace */
 void net_enter(struct run *r, int netns);
 uint64_t net_inode(void);
+/* Waits for the state of an end that nobody holds (IPv4, in the present namespace), a minisock's
+ * too; 0: until it is gone. Bounded. */
+void net_await_state(struct run *r, const struct end *e, unsigned state);
 /* Only ever in a namespace of our own. */
 void net_sysctl(struct run *r, const char *name, const char *value);
 /* Skips where this kernel lacks it. */
@@ -162,6 +184,7 @@ struct wire {
 void wire_open(struct run *r, struct wire *w);
 void wire_rule(struct run *r, struct wire *w, enum wire_rule rule);
 void wire_await_held(struct run *r, struct wire *w, unsigned frames);
+void wire_await_cut(struct run *r, struct wire *w, unsigned frames); /* of TCP, since it opened */
 void wire_repeat(struct run *r, struct wire *w); /* sends the last frame with data again */
 void wire_pair(struct run *r, const struct wire *w, struct pair *p, const char *conn);
 

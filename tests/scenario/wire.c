@@ -27,7 +27,7 @@
 
 #include "scenario.h"
 
-enum { FRAME_MAX = 2048, HELD_MAX = 16, SIDES = 2, POLL_MS = 2, WAIT_MS = 3000 };
+enum { FRAME_MAX = 2048, HELD_MAX = 16, SIDES = 2, POLL_MS = 2, WAIT_MS = 20000 };
 
 struct frame {
 	int side;               /* came in here, goes out at the other */
@@ -37,7 +37,7 @@ struct frame {
 
 struct wire_control {
 	atomic_int rule;        /* enum wire_rule */
-	atomic_uint held;
+	atomic_uint held, cut;
 	atomic_uint repeats_asked, repeats_done;
 	struct frame kept[HELD_MAX];
 	struct frame data;      /* the last one with payload */
@@ -108,8 +108,10 @@ static void frame_carry(struct wire_control *c, const struct frame *f, const int
 	size_t payload = 0;
 	bool is_tcp = frame_tcp(f, &ip, &tcp, &payload), hold;
 
-	if (rule == WIRE_CUT)
+	if (rule == WIRE_CUT) {
+		atomic_fetch_add(&c->cut, is_tcp);
 		return;
+	}
 	if (is_tcp && payload)
 		c->data = *f;
 	if (is_tcp && rule == WIRE_REFUSE && tcp.syn) {
@@ -232,6 +234,15 @@ void wire_await_held(struct run *r, struct wire *w, unsigned frames)
 	for (unsigned ms = 0; atomic_load(&w->control->held) < frames; ms += POLL_MS) {
 		if (ms > WAIT_MS)
 			run_fail(r, "%u of %u frames held", atomic_load(&w->control->held), frames);
+		pause_ms(POLL_MS);
+	}
+}
+
+void wire_await_cut(struct run *r, struct wire *w, unsigned frames)
+{
+	for (unsigned ms = 0; atomic_load(&w->control->cut) < frames; ms += POLL_MS) {
+		if (ms > WAIT_MS)
+			run_fail(r, "%u of %u frames cut", atomic_load(&w->control->cut), frames);
 		pause_ms(POLL_MS);
 	}
 }
