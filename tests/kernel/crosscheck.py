@@ -30,7 +30,7 @@ sys.path.insert(0, HERE)
 
 import wire  # noqa: E402
 from records import Records, field, read_lines, split_address  # noqa: E402
-from run import Report, end_name, play  # noqa: E402
+from run import Held, Report, end_name, play  # noqa: E402
 from tracers import Tracer  # noqa: E402
 
 PORTS = (24600, 24649)
@@ -42,10 +42,9 @@ CAPTURED = ["normal", "no_data", "server_closes_first", "half_close", "half_clos
             "half_open", "listener_closed", "refused", "syn_timeout", "syn_retransmitted",
             "synack_retransmitted", "retransmit", "fin_retransmitted", "keepalive_timeout",
             "user_timeout", "accept_queue_full", "churn"]
-# What is held open, and for long enough that nobody need hurry.
+# What is held open while ss and the tracer look.
 HELD = ["normal", "close_wait_leak", "half_close_held", "shared_by_fork", "never_accepted",
         "close_wait_unread"]
-HOLD_MS = 5000
 SS_STATES = {"ESTAB": "established", "SYN-SENT": "syn_sent", "SYN-RECV": "syn_received",
              "FIN-WAIT-1": "fin_wait_1", "FIN-WAIT-2": "fin_wait_2", "TIME-WAIT": "time_wait",
              "CLOSE-WAIT": "close_wait", "LAST-ACK": "last_ack", "LISTEN": "listen",
@@ -182,8 +181,7 @@ def snapshots(options, directory):
     """{cookie: (state, local, peer)} as the tracer tells of what is there."""
     tracer = Tracer(options.tcptrail, ["events", "-o", "json", *ports_args(HELD_PORTS),
                                        *options.mode_args], directory, "snapshot")
-    why = tracer.wait_ready()
-    time.sleep(0.5)
+    why = tracer.wait_ready() or tracer.turn()
     status = tracer.stop()
     if why or status:
         raise RuntimeError(why or f"status {status}")
@@ -211,18 +209,15 @@ def held(report, options, directory):
     if not shutil.which("ss"):
         report.skip("ss", "ss is not installed")
         return
-    plays = [subprocess.Popen([options.scenario, name, "--port", str(HELD_PORTS[0] + i), "--hold",
-                               str(HOLD_MS)], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) for i, name in enumerate(HELD)]
+    plays = [Held(options.scenario, name, HELD_PORTS[0] + i) for i, name in enumerate(HELD)]
     try:
-        time.sleep(0.7)
         ss, told = stable_ss(options, directory)
     except RuntimeError as e:
         report.clean("ss and the tracer look at the same sockets", [str(e)])
         return
     finally:
         for p in plays:
-            p.wait()
+            p.release()
     report.clean("ss sees what is held", [] if len(ss) >= 2 * len(HELD) else [str(ss)])
     for cookie, (state, local, peer) in sorted(ss.items()):
         got = told.get(cookie)

@@ -43,7 +43,7 @@ OUTPUTS = {
     "reaped": ["conns", "-o", "json", "--until", "reaped"],
     "events": ["events", "-o", "json"],
 }
-EARLIER_HOLD_MS = 4000
+HOLD_LIMIT_MS = 300000   # of what is held until it is released
 
 
 class Report(Tally):
@@ -181,6 +181,20 @@ def play(program, name, port, *more):
     return lines
 
 
+class Held:
+    """A scenario that holds its state from when this is made until release()."""
+
+    def __init__(self, program, name, port):
+        self.process = subprocess.Popen(
+            [program, name, "--port", str(port), "--hold", str(HOLD_LIMIT_MS), "--release"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process.stderr.readline()   # "held"; or it has ended, and its truth says why
+
+    def release(self):
+        """Its truth, a line an end."""
+        return self.process.communicate()[0].decode().splitlines()
+
+
 def play_all(program, names, directory):
     """Runs them, a few at a time, each on a port of its own."""
     path = os.path.join(directory, "truth.ndjson")
@@ -211,29 +225,27 @@ def live(report, options):
     more = ["-P", PORTS] if not options.unfiltered else []
     more += ["--mode", options.mode] if options.mode else []
     earlier = [n for n in checks.EARLIER if n in names] if not options.no_earlier else []
-    pool = concurrent.futures.ThreadPoolExecutor(max(1, len(earlier)))
-    waiting = [pool.submit(play, options.scenario, n, PORT + 400 + i, "--hold",
-                           str(EARLIER_HOLD_MS)) for i, n in enumerate(earlier)]
-    if earlier:
-        time.sleep(0.5)
+    held = [Held(options.scenario, n, PORT + 400 + i) for i, n in enumerate(earlier)]
     tracers = [Tracer(options.tcptrail, args + more, directory, tag)
                for tag, args in OUTPUTS.items()]
     witness = Witness(*map(int, PORTS.split("-")))
     try:
-        why = [w for w in (t.wait_ready() for t in tracers) if w]
+        why = [w for w in (t.wait_ready() or held and t.turn() for t in tracers) if w]
         if why:
             report.clean("the tracers start", why)
             return
+        earlier_truth = [json.loads(line) for h in held for line in h.release()]
         truth_path = play_all(options.scenario, names, directory)
         objects, faults = read_lines(truth_path)
-        earlier_truth = [json.loads(line) for w in waiting for line in w.result()]
         time.sleep(1)
         judge_closing(report, tracers)
     finally:
         for t in tracers:
             t.stop()
         witness.close()
-        pool.shutdown()
+        for h in held:
+            h.process.kill()
+            h.process.wait()
     outputs = load_outputs(report, {t.tag: t.out for t in tracers})
     judge_schema(report, outputs)
     mode = Watch(options.mode or "base", options.kernel)

@@ -34,7 +34,7 @@ class Tracer:
         with open(self.err, "rb") as f:
             return f.read()
 
-    def wait_ready(self, limit_s=20):
+    def wait_ready(self, limit_s=60):
         """None, or why it does not trace."""
         for _ in range(int(limit_s * 20)):
             if READY in self.said():
@@ -46,7 +46,21 @@ class Tracer:
         return f"{self.tag}: {text[-1] if text else 'said nothing'} " \
                f"(status {self.process.poll()})"
 
-    def stop(self, limit_s=15):
+    def turn(self, limit_s=60):
+        """Comes back when it has taken all that the kernel had told by now, its first look at what
+        was there before included (it traces before it looks). None, or what is wrong."""
+        told = self.said().count(b"STATE ")
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)
+        for _ in range(limit_s * 50):
+            if self.said().count(b"STATE ") > told:
+                return None
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        return f"{self.tag}: no answer to SIGUSR1 (status {self.process.poll()})"
+
+    def stop(self, limit_s=60):
         """Its exit status after SIGINT; None if it had to be killed."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
