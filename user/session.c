@@ -259,16 +259,16 @@ bool run_read_signals(struct run *r)
 	bool end = false;
 
 	while (read(r->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGUSR2) {
-			session_keep(&r->s, "SIGUSR2");
-			continue;
-		}
-		if (info.ssi_signo != SIGUSR1) {
+		if (info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2) {
 			end = true;
 			continue;
 		}
 		if (!r->s.source->replay) /* what has happened by now */
 			r->s.source->ops->poll(r->s.source, r->s.p, 0);
+		if (info.ssi_signo == SIGUSR2) {
+			session_keep(&r->s, "SIGUSR2");
+			continue;
+		}
 		run_refresh_stats(r);
 		if (r->view->status)
 			r->view->status(r->state);

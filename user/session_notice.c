@@ -138,11 +138,14 @@ void notice_hooks(const struct session *s)
 void notice_states(const struct session *s)
 {
 	const struct stats *st = pipeline_stats(s->p);
+	struct buf b = { 0 };
 
-	fputs("STATE         SOCKETS\n", stderr);
+	buf_str(&b, "STATE         SOCKETS\n");
 	for (unsigned i = ST_NONE + 1; i < ST_COUNT; i++)
 		if (st->now_in_state[i] && i != ST_CLOSED)
-			fprintf(stderr, "%-12s %8u\n", word_state_ss(i), st->now_in_state[i]);
+			buf_printf(&b, "%-12s %8u\n", word_state_ss(i), st->now_in_state[i]);
+	fwrite(b.data, 1, b.len, stderr); /* at once: who waits for it finds it whole */
+	buf_free(&b);
 }
 
 /* What would have helped. */
