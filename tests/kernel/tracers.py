@@ -17,6 +17,16 @@ def whole(file):
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
 
 
+def until(what, limit_s=60):
+    """Is it true within that time? A limit that only a failure meets: the machine may be busy."""
+    end = time.monotonic() + limit_s
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 class Tracer:
     """One run of the program; its output goes to files, so that no pipe can fill: but where stdout
     is given."""

@@ -12,6 +12,7 @@ import time
 
 from fault.steps import (CALLS, ITER_CREATE, LINK_CREATE, PROG_LOAD, RAW_TRACEPOINT_OPEN, Stepped)
 from fault.suite import NOTICES, SUMMARY, valid
+from tracers import until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
@@ -148,15 +149,17 @@ def reload_under_load(s):
     thread.start()
     try:
         for turn in range(20):
-            were = len(bursts)
-            t = s.tracer("turn", "conns", "-o", "json", "-d", "0.5", "-P", str(port), "--buffer",
-                         "64M", "--mode", "base")
-            status = t.process.wait(60)
+            t = s.tracer("turn", "conns", "-o", "json", "-P", str(port), "--buffer", "64M",
+                         "--mode", "base")
+            why, were = t.wait_ready(), len(bursts)
+            # a whole burst of them, for the first one may have begun before it traced
+            loaded = not why and until(lambda were=were: len(bursts) >= were + 2)
+            status = t.stop()
             said = re.fullmatch(NOTICES + SUMMARY, t.said().decode())
             with open(t.out, "rb") as f:
                 lines = f.read().split(b"\n")[:-1]
             if status or not said or said["slow"] or not all(map(valid, lines)) or \
-                    len(lines) < 2 or int(said["ended"]) != len(lines) - 1 or len(bursts) == were:
+                    len(lines) < 2 or int(said["ended"]) != len(lines) - 1 or not loaded:
                 faults.append(f"turn {turn}: status {status}, {len(lines)} lines: {t.said()!r}")
     finally:
         over.set()

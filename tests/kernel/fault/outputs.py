@@ -13,7 +13,8 @@ import threading
 import time
 import urllib.request
 
-from fault.suite import NOTICES, SUMMARY, valid
+from fault.suite import NOTICES, SUMMARY, TABLES, valid
+from tracers import until
 from witness import Witness
 
 # Every stream, and connections enough to overflow a pipe and the sink's 16 MiB behind it.
@@ -157,8 +158,9 @@ def slow_reader(s):
 
 
 def late_reader(s):
-    """One that sleeps for seconds and then takes all: the rest comes whole, nothing is told twice."""
-    port, got = s.next_port(), []
+    """One that sleeps until there was too much and then takes all: the rest comes whole, nothing is
+    told twice."""
+    port, got, wakes = s.next_port(), bytearray(), threading.Event()
     witness = Witness(port, port, busy=True)
     read, write = os.pipe()
     t = s.tracer("late", "conns", "-o", "json", "-P", str(port), "--buffer", "256M",
@@ -167,24 +169,31 @@ def late_reader(s):
     t.wait_ready()
 
     def reader():
-        with os.fdopen(read, "rb") as pipe:
-            time.sleep(4)
-            got.append(pipe.read())
+        wakes.wait()
+        with os.fdopen(read, "rb", buffering=0) as pipe:
+            while some := pipe.read(1 << 20):
+                got.extend(some)
+
+    def taken():   # nothing more has come for a second
+        before = len(got)
+        time.sleep(1)
+        return got and len(got) == before
     thread = threading.Thread(target=reader)
     thread.start()
     s.churn(port, "-n", 9000)
-    time.sleep(5)
+    t.turn()
+    wakes.set()
+    until(taken)
     s.churn(port, "-n", 500)
-    time.sleep(0.5)
     status = t.stop(60)
     thread.join()
     witness.close()
-    said = s.says("late reader: exit 0", status, NOTICES + SUMMARY, t)
+    said = s.says("late reader: exit 0", status, NOTICES + TABLES + SUMMARY, t)
     if said:
         s.check("late reader: something is lost", said["slow"], said[0])
-        s.balance("late reader: read + lost = made", got[0].count(b"\n"), int(said["slow"] or 0),
+        s.balance("late reader: read + lost = made", got.count(b"\n"), int(said["slow"] or 0),
                   2 * 9500 + 1, witness.most([port]))
-        ids = [line for line in got[0].split(b"\n") if b'"tcp.connection"' in line]
+        ids = [line for line in bytes(got).split(b"\n") if b'"tcp.connection"' in line]
         s.check("late reader: those of the end are among them", len(ids) >= 1000 and
                 len(set(ids)) == len(ids), len(ids))
 
@@ -195,14 +204,24 @@ def sockets(port):
     return shown.count("\n")
 
 
+def held_kib(t):
+    with open(f"/proc/{t.process.pid}/status", encoding="utf-8", errors="replace") as f:
+        return int(re.search(r"^RssAnon:\s+(\d+)", f.read(), re.M).group(1))
+
+
+def fill(t):
+    """Until the sink holds all that it may, 16 MiB, and a few pictures more."""
+    before, start = held_kib(t), time.monotonic()
+    until(lambda: held_kib(t) - before > 15 << 10, 180)
+    time.sleep(1 + (time.monotonic() - start) / 4)
+
+
 def slow_pictures(s):
     """A picture has as many records as there is to show: read and lost are whole pictures."""
     port = s.next_port()
-    for _ in range(140):   # those of an earlier run, in TIME_WAIT for a minute
-        if not sockets(port):
-            break
-        time.sleep(0.5)
+    until(lambda: not sockets(port), 120)   # those of an earlier run, in TIME_WAIT for a minute
     held = s.hold(port, 300)
+    until(lambda: sockets(port) == 601)
     each = sockets(port)   # both ends of each, and the listener
     try:
         for form in ("json", "otlp-json"):
@@ -212,7 +231,7 @@ def slow_pictures(s):
                          "-P", str(port), "--buffer", "256M", stdout=write)
             os.close(write)
             t.wait_ready()
-            time.sleep(4)
+            fill(t)
             status = t.stop(60)
             with os.fdopen(read, "rb") as pipe:
                 got = pipe.read()
@@ -247,6 +266,12 @@ def unchunk(data):
     return body
 
 
+def lost_slow(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        return int(re.search(r'^tcptrail_events_lost_total\{reason="output_slow"\} (\d+)$',
+                             answer.read().decode(), re.M).group(1))
+
+
 def slow_client(s):
     """Of /events: it reads nothing while all is made, then all. Read and lost, by the metric and by
     what it was told itself, is what there was: ten changes and two ends a connection."""
@@ -258,12 +283,15 @@ def slow_client(s):
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", port))
+    client.settimeout(60)
     client.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    time.sleep(0.5)
-    s.churn(traced, "-n", connections)
-    time.sleep(1)
-    client.settimeout(2)
     data = b""
+    while b"\r\n\r\n" not in data:   # it has been heard
+        data += client.recv(1)
+    s.churn(traced, "-n", connections)
+    t.turn()
+    until(lambda: lost_slow(port))
+    client.settimeout(3)
     for more in (0, 1):   # what was lost is told before what comes next
         if more:
             s.churn(traced, "-n", 1)
@@ -274,20 +302,17 @@ def slow_client(s):
                 data += piece
         except TimeoutError:
             pass
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
+    lost = lost_slow(port)
     client.close()
     said = s.says("slow client of serve: exit 0", t.stop(), r"tcptrail: serving http://127.0.0.1:"
-                  rf"{port}/\n" + NOTICES + SUMMARY, t)
+                  rf"{port}/\n" + NOTICES + TABLES + SUMMARY, t)
     witness.close()
     body = unchunk(data)
     there = 12 * (connections + 1) + 4   # the listener's two, twice
     got = len(re.findall(rb"^event: tcp\.(?:state_change|connection)$", body, re.M))
     told = sum(map(int, re.findall(rb'^data: \{"lost":(\d+)\}', body, re.M)))
-    lost = int(re.search(r'^tcptrail_events_lost_total\{reason="output_slow"\} (\d+)$', text,
-                         re.M).group(1))
     if said:
-        s.check("slow client of serve: something is lost", lost, text)
+        s.check("slow client of serve: something is lost", lost, lost)
         s.balance("slow client of serve: read + lost = made", got, lost, there,
                   witness.most([traced]))
         s.check("slow client of serve: it was told the same figure", told == lost, (told, lost))

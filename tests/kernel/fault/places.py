@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from fault.suite import NOTICES, SUMMARY
-from tracers import Tracer
+from tracers import Tracer, until
 
 
 def no_btf(s):
@@ -62,18 +62,19 @@ def capabilities(s):
     s.balance("... and tells every end", ends, int(said["slow"] or 0) if said else 0, 40)
 
 
+def status_of(t):
+    with open(f"/proc/{t.process.pid}/status", encoding="utf-8", errors="replace") as f:
+        return dict(line.split(":\t", 1) for line in f if ":\t" in line)
+
+
 def left_to_it(s):
     """Once it traces: no capability, no new privilege, a seccomp filter."""
     for args in (["conns"], ["events", "-r"], ["timeline"], ["watch"], ["states"], ["listeners"],
                  ["stuck", "--watch"]):
         t = s.tracer("left", *args)
         t.wait_ready()
-        for _ in range(100):   # `stuck` does not say that it traces
-            status = dict(line.split(":\t", 1) for line in
-                          open(f"/proc/{t.process.pid}/status") if ":\t" in line)
-            if status["Seccomp"].strip() == "2":
-                break
-            time.sleep(0.05)
+        until(lambda t=t: status_of(t)["Seccomp"].strip() == "2")   # `stuck` does not say when
+        status = status_of(t)
         t.stop()
         got = {k: status[k].strip() for k in ("CapEff", "CapPrm", "NoNewPrivs", "Seccomp")}
         s.check(f"{args[0]}: what is left: no capability, no new privileges, seccomp",
@@ -159,7 +160,8 @@ def out_of_reach(s):
              "sys_ptrace": "  reading /proc/PID/ns/net: needs CAP_SYS_PTRACE (run as root)\n"}
     refused = "  reading /proc/PID/ns/net: refused, although CAP_SYS_PTRACE is held\n" \
               "  (a sandbox or a security module forbids it: ask whoever runs that)\n"
-    other = subprocess.Popen(["unshare", "-n", "sleep", "60"])   # one that there is for certain
+    other = subprocess.Popen(["unshare", "-n", "sleep", "600"])   # one that there is for certain
+    until(lambda: os.readlink(f"/proc/{other.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
     try:
         for caps in ((), ("sys_admin",), ("sys_ptrace",), ("sys_admin", "sys_ptrace")):
             argv = ["setpriv", "--inh-caps=-all", "--bounding-set=" +

@@ -13,6 +13,7 @@ import time
 from fault.outputs import small_disk
 from fault.suite import NOTICES, SUMMARY
 from fault.tape import Tape
+from tracers import until
 
 WHERE = r"tcptrail: (?P<path>[^:\n]+): (?P<held>\d+) events, [^;\n]+B" \
         r"(?:; lost: (?P<missing>\d+) events \((?P<why>[^()\n]+)\))?\n"
@@ -115,12 +116,11 @@ def full_flight_recorder(s):
                      "--no-snapshot")
         t.wait_ready()
         s.make("churn", port, "--count", 300)
-        time.sleep(0.5)
         t.process.send_signal(signal.SIGUSR2)
-        time.sleep(1)
+        until(lambda: b": not kept; " in t.said())
         os.unlink(filler)
         t.process.send_signal(signal.SIGUSR2)
-        time.sleep(1)
+        until(lambda: b": kept the last " in t.said())
         status = t.stop()
         s.says("full disk: record --last: not kept, then kept; exit 0", status, NOTICES +
                rf"tcptrail: {path}: {FULL}: not kept; the last [0-9.]+ s are still held "
@@ -138,9 +138,8 @@ def full_flight_recorder(s):
                      "--no-snapshot")
         t.wait_ready()
         s.churn(port, "-n", 1500)
-        time.sleep(0.5)
         t.process.send_signal(signal.SIGUSR2)
-        time.sleep(1)
+        until(lambda: b": not kept; " in t.said())
         s.says("full disk: record --last: nothing kept: exit 2", t.stop(), NOTICES +
                rf"tcptrail: {path}: {FULL}: not kept; the last [0-9.]+ s are still held "
                rf"\(SIGUSR2\)\n" + SUMMARY, t, 2)

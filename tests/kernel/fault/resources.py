@@ -10,12 +10,12 @@ import subprocess
 import time
 import urllib.request
 
-from fault.suite import NOTICES, SUMMARY
+from fault.suite import NOTICES, SUMMARY, TABLES
+from tracers import until
 from witness import Witness
 
 AT_ONCE = 20000
 TRACING = r"tcptrail: tracing\n"
-TABLE = r"STATE         SOCKETS\n(?:[A-Z0-9-]+ +\d+\n)+"
 
 
 def descriptors(s):
@@ -50,7 +50,7 @@ def crowd(s):
     t.wait_ready()
     held = len(os.listdir(f"/proc/{t.process.pid}/fd"))
     resource.prlimit(t.process.pid, resource.RLIMIT_NOFILE, (held + 5, held + 5))
-    clients = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(50)]
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(50)]
     time.sleep(0.5)
     before = cpu_ticks(t.process.pid)
     time.sleep(2)
@@ -58,11 +58,9 @@ def crowd(s):
     s.churn(traced, "-n", 200)
     for c in clients:
         c.close()
-    time.sleep(0.5)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    closed = sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                 if line.startswith("tcptrail_connections_closed_total{"))
+    until(lambda: closed_of(metrics(port)) >= 400)
+    text = metrics(port)
+    closed = closed_of(text)
     s.check("serve without descriptors: counted all the same", closed == 400, closed)
     lost = re.findall(r"^tcptrail_events_lost_total\{.*\} (\d+)$", text, re.M)
     s.check("serve without descriptors: nothing lost", lost and not sum(map(int, lost)), lost)
@@ -70,6 +68,16 @@ def crowd(s):
     s.check("serve without descriptors: waits, does not spin", spent < 100, spent)
     s.says("serve without descriptors: exit 0", t.stop(), rf"{NOTICES[:-len(TRACING)]}tcptrail: "
            rf"serving http://127.0.0.1:{port}/\n{TRACING}" + SUMMARY, t)
+
+
+def metrics(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        return answer.read().decode()
+
+
+def closed_of(text):
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+               if line.startswith("tcptrail_connections_closed_total{"))
 
 
 def cpu_ticks(pid):
@@ -105,33 +113,24 @@ def at_once(s):
         held = [subprocess.Popen([s.churn_program, "hold", "-n", str(AT_ONCE // 2), "-w", "4",
                                   "-l", str(port)], stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE) for port in ports]
-        by_ss = 0
-        for _ in range(600):
-            by_ss = sum(map(established, ports))
-            if by_ss >= 2 * AT_ONCE or any(h.poll() is not None for h in held):
-                break
-            time.sleep(0.1)
-        time.sleep(0.5)
-        t.process.send_signal(signal.SIGUSR1)
-        table = None
-        for _ in range(100):
-            table = re.search(rb"^ESTAB(?:LISHED)? +(\d+)$", t.said(), re.M)
-            if table:
-                break
-            time.sleep(0.05)
+        until(lambda: by_state(ports, ESTAB) >= 2 * AT_ONCE or
+              any(h.poll() is not None for h in held), 300)
+        by_ss = by_state(ports, ESTAB)
+        t.turn()
+        table = re.search(rb"^ESTAB(?:LISHED)? +(\d+)$", t.said(), re.M)
         s.check("20,000 at once: the table counts what ss counts",
                 table and int(table.group(1)) == by_ss == 2 * AT_ONCE, f"{by_ss} {t.said()}")
         for h in held:
             h.stdin.close()
         for h in held:
             h.wait(120)
-        time.sleep(2)
+        until(lambda: not by_state(ports, CLOSES), 120)   # a FIN may have been lost in the crowd
         status = t.stop(60)
         ends = [json.loads(line) for line in open(t.out)]
         stats = ends[-1]
         ends = [r for r in ends if r["event"]["name"] == "tcp.connection"]
         witness.close()
-        s.says("20,000 at once: exit 0", status, NOTICES + TABLE + SUMMARY, t)
+        s.says("20,000 at once: exit 0", status, NOTICES + TABLES + SUMMARY, t)
         told_all(s, ends, stats["tracer"]["lost"], status, witness.most(ports))
     finally:
         witness.close()
@@ -141,10 +140,15 @@ def at_once(s):
         t.stop()
 
 
-def established(port):
-    shown = subprocess.run(["ss", "-tanH", f"sport = :{port} or dport = :{port}"], text=True,
-                           capture_output=True, check=True).stdout
-    return sum(line.startswith("ESTAB") for line in shown.split("\n"))
+ESTAB = ("established",)
+CLOSES = ("connected", "exclude", "time-wait")
+
+
+def by_state(ports, states):
+    """How many sockets of these ports ss has in these states."""
+    which = " or ".join(f"{end} = :{port}" for port in ports for end in ("sport", "dport"))
+    return subprocess.run(["ss", "-tanH", "state", *states, which], text=True, capture_output=True,
+                          check=True).stdout.count("\n")
 
 
 FAULTS = [descriptors, at_once]

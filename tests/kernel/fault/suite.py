@@ -2,7 +2,7 @@
 """What every fault needs: checks that are counted, a tracer, connections, the one line.
 
 NOTICES, SUMMARY: what a run says before it traces and at its end; all that it may say besides is
-the fault's own line. `slow` in SUMMARY is the ledger's figure.
+the fault's own line, and TABLES. `slow` in SUMMARY is the ledger's figure.
 """
 import json
 import os
@@ -16,6 +16,7 @@ PORT = 29100
 NOTICES = r"(?:tcptrail: (?:base mode: |not on this kernel, )[^\n]*\n)*tcptrail: tracing\n"
 SUMMARY = r"tcptrail: (?P<events>\d+) events? \([^()\n]+\), (?P<ended>\d+) connections? ended, in " \
           r"[^;\n]+; (?:nothing lost|lost: (?P<slow>\d+) output slow)(?:; \d+ hooks? missing)?\n"
+TABLES = r"(?:STATE         SOCKETS\n(?:[A-Z0-9-]+ +\d+\n)*)*"   # SIGUSR1's
 
 
 class Suite(Tally):
