@@ -8,7 +8,7 @@ Two network namespaces of its own, a veth pair between them; the client's is the
 at, the server's is the remote host. Three tracers see the client's ends: one within its namespace,
 one outside (the host's agent that watches containers: it was in there before it gave its privileges
 away), and one outside that keeps a record until its TIME_WAIT is over, and is stopped before. The
-server says what it does when, on a port for each case. sock_diag finds a socket that is bound to an
+server does what it does when it is told, on a port for each case. sock_diag finds a socket that is bound to an
 interface by that only: IPv6's link-local addresses (connect() binds those) and SO_BINDTODEVICE are
 among the cases, and one bound socket is closed by `stuck --kill`. A line a check, and a last line:
 N passed, N failed, N skipped.
@@ -25,11 +25,13 @@ import time
 
 from ledger import Tracer  # it makes the tests' own folder known
 from tally import Tally
+from tracers import until, whole
 
 FIRST = 24820   # the ports, in CASES' order, then that of the held one
 HERE, THERE = "10.83.0.1", "10.83.0.2"
 OURS, THEIRS = "ttapart0", "ttapart1"
-FIN_TIMEOUT_S = 2
+FIN_TIMEOUT_S = 4
+APART_S = 0.6   # between this end's FIN and what the other end does: lookups, and their back-off
 
 
 def ip(*words):
@@ -50,26 +52,26 @@ def link_local(name):
 
 # ---- the remote host ------------------------------------------------------------------------------
 
-def close_late(end):
+def close_late(end, told):
     end.recv(1)
-    time.sleep(1)
+    told.wait()
 
 
-def send_late(end):
+def send_late(end, told):
     end.recv(1)
-    time.sleep(0.4)
+    told.wait()
     end.sendall(b"late")
-    time.sleep(0.2)
+    until(lambda: end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
-def reset_late(end):
+def reset_late(_, told):
     """With what came unread."""
-    time.sleep(0.7)
+    told.wait()
 
 
-def stay(end):
-    end.recv(1)
-    sys.stdin.read()
+def stay(end, told):
+    """It is never told."""
+    close_late(end, told)
 
 
 def serve():
@@ -78,18 +80,20 @@ def serve():
     ip("link", "set", THEIRS, "up")
     print(link_local(THEIRS), flush=True)
 
-    def each(listener, does):
+    def each(listener, does, told):
         end = listener.accept()[0]
-        does(end)
+        does(end, told)
         end.close()
     does = [case[2] for case in CASES] + [stay]
+    tell = [threading.Event() for _ in does]
     threads = [threading.Thread(target=each, daemon=True, args=(
-        socket.create_server(("::", FIRST + i), family=socket.AF_INET6, dualstack_ipv6=True), d))
-        for i, d in enumerate(does)]
+        socket.create_server(("::", FIRST + i), family=socket.AF_INET6, dualstack_ipv6=True), d,
+        tell[i])) for i, d in enumerate(does)]
     for t in threads:
         t.start()
     print("listens", flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        tell[int(line)].set()
 
 
 # ---- this end -------------------------------------------------------------------------------------
@@ -158,8 +162,7 @@ def judge(check, who, tracer, ports):
 def is_killed(args, check, port):
     client = connect(THERE, port, OURS)
     client.shutdown(socket.SHUT_WR)
-    time.sleep(0.3)
-    check("held: in FIN-WAIT-2", fin_wait_2(port) == 1)
+    check("held: in FIN-WAIT-2", until(lambda: fin_wait_2(port) == 1))
     done = subprocess.run([args.tcptrail, "stuck", "--kill", "--yes", "--min-age", "0", "--mode",
                            "base", f"dport = :{port}"], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, check=False)
@@ -167,8 +170,8 @@ def is_killed(args, check, port):
     client.close()
 
 
-def play(check, theirs):
-    """Local ports, in the cases' order."""
+def play(check, theirs, tell):
+    """Local ports, in the cases' order. Each is in FIN-WAIT-2 before the other end does its own."""
     ports, open_ones = [], []
     for i, (name, kind, does, acts, _) in enumerate(CASES):
         client = connect(theirs if kind == "v6" else THERE, FIRST + i,
@@ -176,16 +179,22 @@ def play(check, theirs):
         ports.append(client.getsockname()[1])
         acts(client)
         open_ones.append(client)
-        if does is close_late:
-            time.sleep(0.4)
-            check(f"{name}: ss has an orphan in FIN-WAIT-2", fin_wait_2(FIRST + i) == 1)
-    time.sleep(FIN_TIMEOUT_S + 1.5)
+        there = until(lambda port=FIRST + i: fin_wait_2(port) == 1)
+        check(f"{name}: ss has it in FIN-WAIT-2", there)
+        if does is not stay:
+            time.sleep(APART_S)
+            tell(i)
+    until(lambda: not any(fin_wait_2(FIRST + i) for i in range(len(CASES))))
     for client in open_ones:
         client.close()
     return ports
 
 
-def look(args, check, theirs):
+def told(tracer):
+    return whole(tracer.out).count('"tcp.connection"')
+
+
+def look(args, check, theirs, tell):
     words = ["-o", "json", "--mode", "base", "-D", f"{FIRST}-{FIRST + len(CASES) - 1}"]
     inside = f"/proc/{os.getpid()}/ns/net"
     outside = ["nsenter", "-t", str(os.getppid()), "-n", args.tcptrail]
@@ -198,7 +207,9 @@ def look(args, check, theirs):
                                             "--netns", inside])}
     for who, tracer in tracers.items():
         check(f"{who}: traces", tracer.wait_ready(), tracer.said())
-    ports = play(check, theirs)
+    ports = play(check, theirs, tell)
+    for who, wanted in (("its ends", len(CASES)), ("outside", len(CASES)), ("until reaped", 3)):
+        until(lambda t=tracers[who], n=wanted: told(t) >= n)   # the lookups are behind
     _, records, _ = tracers.pop("inside").finish()
     resets = [(r["network"]["local"]["port"], r["tcp"]["reset"]["direction"]) for r in records
               if r["event"]["name"] == "tcp.reset"]
@@ -216,10 +227,8 @@ def inside(args, check):
     peer = subprocess.Popen(["unshare", "-n", sys.executable, __file__, "--serve"],
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        for _ in range(100):   # until it is in a namespace of its own
-            if os.readlink(f"/proc/{peer.pid}/ns/net") != os.readlink("/proc/self/ns/net"):
-                break
-            time.sleep(0.05)
+        # in a namespace of its own
+        until(lambda: os.readlink(f"/proc/{peer.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
         with open("/proc/sys/net/ipv4/tcp_fin_timeout", "w", encoding="ascii") as f:
             f.write(str(FIN_TIMEOUT_S))
         ip("link", "set", "lo", "up")
@@ -231,12 +240,16 @@ def inside(args, check):
         theirs = peer.stdout.readline().strip()
         check("the other end listens", theirs != "None" and link_local(OURS) and
               peer.stdout.readline().strip() == "listens", theirs)
-        look(args, check, theirs)
+
+        def tell(case):
+            peer.stdin.write(f"{case}\n")
+            peer.stdin.flush()
+        look(args, check, theirs, tell)
         is_killed(args, check, FIRST + len(CASES))
     finally:
         peer.stdin.close()
         try:
-            peer.wait(5)
+            peer.wait(60)
         except subprocess.TimeoutExpired:
             peer.send_signal(signal.SIGKILL)
             peer.wait()
