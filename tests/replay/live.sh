@@ -40,7 +40,7 @@ check() {
 }
 
 wait_for() { # FILE TEXT, said by the tracer while it runs
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		grep -q "$2" "$1" 2>/dev/null && return
 		kill -0 "$tracer" 2>/dev/null || return
 		sleep 0.05
@@ -83,14 +83,24 @@ same() {
 	cmp "$dir/live" "$dir/again" || { diff "$dir/live" "$dir/again"; return 1; }
 }
 
-# record_for SECONDS ARGUMENTS...
-record_for() {
-	local seconds=$1
+# recorded FILE-THAT-MUST-COME ARGUMENTS...: a recording of all the traffic
+recorded() {
+	local last=$1
 	shift
-	start "$dir/err" record "$@" -d "$seconds" || return 1
+	start "$dir/err" record "$@" || return 1
 	traffic
+	comes "$last" || { echo "no $last"; return 1; }
+	kill -INT "$tracer"
 	wait "$tracer" || { cat "$dir/err"; return 1; }
 	tracer=
+}
+
+comes() { # FILE
+	for _ in $(seq 1200); do
+		[ -e "$1" ] && return
+		sleep 0.05
+	done
+	return 1
 }
 
 conns_of() { # ARGUMENTS...: how many connections of ours
@@ -100,7 +110,7 @@ conns_of() { # ARGUMENTS...: how many connections of ours
 
 a_recording() {
 	local view
-	record_for 3 "$dir/all.ttr" || return 1
+	recorded "$dir/all.ttr" "$dir/all.ttr" || return 1
 	for view in watch events conns timeline states listeners "stuck --all"; do
 		# shellcheck disable=SC2086
 		"$tcptrail" $view -o json --from "$dir/all.ttr" >"$dir/json" 2>"$dir/err" ||
@@ -126,7 +136,7 @@ listeners_once() {
 	[ "$(jq -r 'select(.tcp.listener) | .tcp.socket_id' "$dir/json" | sort | uniq -d | wc -l)" = 0 ] ||
 		return 1
 	[ "$("$tcptrail" listeners -c 1 --from "$dir/all.ttr" 2>"$dir/err" | wc -l)" = 2 ] || return 1
-	timeout 20 "$tcptrail" listeners -o json >"$dir/json" 2>"$dir/err"
+	timeout 60 "$tcptrail" listeners -o json >"$dir/json" 2>"$dir/err"
 }
 
 without_privilege() {
@@ -136,7 +146,7 @@ without_privilege() {
 }
 
 through_a_pipe() {
-	record_for 2 - || return 1
+	recorded "$dir/out" - || return 1
 	"$tcptrail" conns --from - -o json <"$dir/out" 2>"$dir/err" | grep -q tcp.connection
 }
 
@@ -158,11 +168,11 @@ cut_anywhere() {
 
 rotated() {
 	rm -f "$dir"/rot.ttr*
-	record_for 5 "$dir/rot.ttr" --rotate-time 1 --keep 2 || return 1
+	recorded "$dir/rot.ttr.4" "$dir/rot.ttr" --rotate-time 1 --keep 2 || return 1
 	set -- "$dir"/rot.ttr*
 	[ $# = 3 ] || { echo "$*"; return 1; }
 	rm -f "$dir"/rot.ttr*
-	record_for 3 "$dir/rot.ttr" --rotate-time 1 || return 1
+	recorded "$dir/rot.ttr.2" "$dir/rot.ttr" --rotate-time 1 || return 1
 	local from=() f
 	for f in "$dir"/rot.ttr*; do from+=(--from "$f"); done
 	[ ${#from[@]} -ge 6 ] || { echo "${from[@]}"; return 1; }
@@ -176,7 +186,7 @@ flight_recorder() {
 	kill -USR2 "$tracer"
 	wait_for "$dir/err" "kept the last" || { cat "$dir/err"; return 1; }
 	kill -USR2 "$tracer"
-	for _ in $(seq 100); do [ -e "$dir/last.ttr.1" ] && break; sleep 0.05; done
+	comes "$dir/last.ttr.1" || return 1
 	kill "$tracer"
 	wait "$tracer" || return 1
 	tracer=
