@@ -9,9 +9,9 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import wireshark
+from kernel.wire import settle
 
 FIRST_PORT, LAST_PORT = 28500, 28999
 SCENARIOS = ["normal", "no_data", "server_closes_first", "half_close", "half_close_server", "bulk",
@@ -53,11 +53,11 @@ def both_sides(program, scenario, folder):
             for n, name in enumerate(SCENARIOS):
                 subprocess.run([scenario, name, "--port", str(FIRST_PORT + n * 4), "--hold", "50"],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
-            time.sleep(1)
+            settle(capture)
         finally:
             for process in (dump, tracer):
                 process.send_signal(signal.SIGINT)
-                process.communicate(timeout=20)
+                process.communicate(timeout=60)
     return live, capture
 
 

@@ -24,6 +24,16 @@ def missing():
     return None
 
 
+def settle(path, quiet_s=2, limit_s=30):
+    """Until nothing more comes: on a busy machine tcpdump lags behind the kernel's buffer."""
+    size, since, end = -1, time.time(), time.time() + limit_s
+    while time.time() < end and time.time() - since < quiet_s:
+        time.sleep(0.1)
+        now = os.path.getsize(path)
+        if now != size:
+            size, since = now, time.time()
+
+
 class Capture:
     """tcpdump on the loopback, for a range of ports."""
 
@@ -40,21 +50,12 @@ class Capture:
         if not line:
             raise RuntimeError("tcpdump does not listen")
 
-    def settle(self, quiet_s=2, limit_s=30):
-        """Until nothing more comes: on a busy machine tcpdump lags behind the kernel's buffer."""
-        size, since, end = -1, time.time(), time.time() + limit_s
-        while time.time() < end and time.time() - since < quiet_s:
-            time.sleep(0.1)
-            now = os.path.getsize(self.path)
-            if now != size:
-                size, since = now, time.time()
-
     def stop(self):
         """How many packets the kernel dropped from the capture."""
-        self.settle()
+        settle(self.path)
         self.process.send_signal(signal.SIGINT)
         said = self.process.stderr.read().decode()
-        self.process.wait(10)
+        self.process.wait(60)
         dropped = [line.split()[0] for line in said.splitlines() if "dropped by kernel" in line]
         return int(dropped[0]) if dropped else -1
 
