@@ -25,7 +25,7 @@ import time
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tally import Tally  # noqa: E402
-from tracers import whole  # noqa: E402
+from tracers import until, whole  # noqa: E402
 from witness import Witness  # noqa: E402
 
 PORT = 24800
@@ -51,13 +51,20 @@ class Tracer:
     def said(self):
         return whole(self.err)
 
-    def wait_ready(self, limit_s=30):
+    def wait_ready(self, limit_s=60):
         end = time.time() + limit_s
         while time.time() < end and self.process.poll() is None:
             if "tcptrail: tracing\n" in self.said():
                 return True
             time.sleep(0.05)
         return False
+
+    def turn(self):
+        """Comes back when it has taken all that the kernel had told by now; its table."""
+        told = self.said().count("STATE ")
+        self.process.send_signal(signal.SIGUSR1)
+        until(lambda: self.said().count("STATE ") > told)
+        return self.said().split("STATE ")[-1]
 
     def finish(self):
         self.process.send_signal(signal.SIGINT)
