@@ -20,7 +20,7 @@ import time
 
 from tracers import whole
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 TRACEFS = "/sys/kernel/tracing"
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "calls.c")
 CALLED = ["leak_here", "leak_there", "leak_here", "leak_there", "leak_here"]

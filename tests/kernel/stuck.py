@@ -23,7 +23,7 @@ import time
 import stuck_make
 from stuck_rig import Maker, Watch
 
-DEADLINE_S = 30         # for something to be found at all; nothing asserts how soon
+DEADLINE_S = 60         # for something to be found at all; nothing asserts how soon
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -34,7 +34,7 @@ SS_STATES = {"established": "ESTAB", "close_wait": "CLOSE-WAIT", "fin_wait_1": "
 
 def stuck(tool, *args):
     p = subprocess.run([tool, "stuck", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       text=True, check=False, timeout=60)
+                       text=True, check=False, timeout=300)
     return p.returncode, p.stdout, p.stderr
 
 

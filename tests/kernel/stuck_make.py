@@ -21,6 +21,7 @@ import time
 CLONE_NEWNET = 0x40000000
 SO_COOKIE = 57
 TCP_SYNCNT, TCP_KEEPIDLE, TCP_KEEPINTVL = 7, 4, 5
+FIN_WAIT_2 = 5
 PORT = 26300
 
 
@@ -164,6 +165,8 @@ def fin_wait_2(keep):
     lis = listener()
     c, s = pair(lis)
     c.shutdown(socket.SHUT_WR)
+    while c.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != bytes([FIN_WAIT_2]):
+        time.sleep(0.01)   # the ACK may be delayed
     keep += [lis, c, s]
     return [expect(c, "fin_wait_2_held", "fin_wait_2")]
 
@@ -281,6 +284,7 @@ def time_waits(keep):
     for _ in range(9):
         c, s = pair(lis)
         c.close()
+        assert s.recv(1) == b""   # else the FINs may cross, and both ends wait
         s.close()
     return [dict(host="time_wait_near_limit", value=9, limit=10, severity="warning")]
 
