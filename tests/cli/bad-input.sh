@@ -33,7 +33,7 @@ check() {
 mistake() {
 	local want=$1 status
 	shift
-	timeout 10 "$tcptrail" "$@" >"$work/out" 2>"$work/err" </dev/null
+	timeout 60 "$tcptrail" "$@" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 	if [ $status -eq 2 ] && [ ! -s "$work/out" ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
 		grep -qE "^tcptrail: $want\$" "$work/err"; then
@@ -143,7 +143,7 @@ mistake "filter word 1 '\\\\x1b\[2J': expected a condition: .*" conns $'\e[2J'
 said() {
 	local name=$1 status
 	shift
-	timeout 10 "$tcptrail" "$@" >"$work/out" 2>"$work/err" </dev/null
+	timeout 60 "$tcptrail" "$@" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 	check "$name" $status -eq 0 -a -s "$work/out" -a ! -s "$work/err"
 }
@@ -154,7 +154,7 @@ for c in '' watch events conns timeline states listeners doctor; do
 	said "$c --help" $c --help
 	check "$c --help fits 80 columns" "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0
 done
-check "--help names every command" "$(timeout 10 "$tcptrail" --help |
+check "--help names every command" "$(timeout 60 "$tcptrail" --help |
 	grep -cE '^  (watch|events|conns|timeline|states|listeners|doctor) ')" -eq 7
 
 # -c counts findings, whatever stands above them.
@@ -210,7 +210,7 @@ start() {
 	tracing "$@"
 }
 tracing() {
-	for _ in $(seq 300); do
+	for _ in $(seq 600); do
 		grep -qx 'tcptrail: tracing' "$work/err" && return 0
 		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.1
@@ -218,14 +218,14 @@ tracing() {
 	not_ok "tracing: $*" "$(cat "$work/err")"
 	return 1
 }
-# Waits for $pid, at most 15 s; sets status (137: it did not end)
+# Waits for $pid, at most a minute; sets status (137: it did not end)
 ended() {
-	timeout 15 tail --pid="$pid" -f /dev/null || kill -9 "$pid"
+	timeout 60 tail --pid="$pid" -f /dev/null || kill -9 "$pid"
 	wait "$pid" 2>/dev/null
 	status=$?
 }
 lines() { # a file that may still be growing: waits for so many lines of it
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ "$(wc -l <"$1")" -ge "$2" ] && return 0
 		sleep 0.1
 	done
@@ -265,11 +265,11 @@ if start conns -o json -c 2 -P $port >"$work/out"; then
 	check "-c 2: exit 0" $status -eq 0
 	check "-c 2: two records" "$(grep -c '"tcp.connection"' "$work/out")" -eq 2
 fi
-timeout 15 "$tcptrail" record "$work/flight.ttr" --last 5 -d 0.5 2>"$work/err"
+timeout 60 "$tcptrail" record "$work/flight.ttr" --last 5 -d 0.5 2>"$work/err"
 check "record --last, and nobody asks: exit 0" $? -eq 0
 check "record --last, and nobody asks: said" \
 	"$(grep -c 'flight.ttr: nothing was kept: ' "$work/err")" -eq 1 -a ! -e "$work/flight.ttr"
-timeout 15 "$tcptrail" conns -d 0.5 -P $port >"$work/out" 2>"$work/err"
+timeout 60 "$tcptrail" conns -d 0.5 -P $port >"$work/out" 2>"$work/err"
 check "-d: exit 0" $? -eq 0
 
 # A reader that goes after the first line. The status is the tracer's own.
@@ -288,7 +288,7 @@ check "a closed pipe: the line arrived" "$(wc -l <"$work/first")" -eq 1
 
 # A reader that takes nothing: the tracer goes on, ends when told to, and says what is lost.
 # shellcheck disable=SC2217 # it holds the pipe and reads nothing
-sleep 60 <"$work/pipe" &
+sleep 600 <"$work/pipe" &
 reader=$!
 if start events -o json -P $port >"$work/pipe"; then
 	connect 200

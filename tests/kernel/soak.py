@@ -21,7 +21,6 @@ import collections
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -33,7 +32,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 from tally import Tally  # noqa: E402
-from tracers import Tracer  # noqa: E402
+from tracers import Tracer, until  # noqa: E402
 from witness import Witness  # noqa: E402
 
 PORT, HELD_PORT = 29600, 29601   # nobody else's: the witness knows no namespace
@@ -43,6 +42,7 @@ FLAT_KIB = 2048        # what is left may not grow by more
 ROUND_S = 5
 LONG_S = 300
 TIME_WAIT_S = 60
+STAY = {"ESTAB", "LISTEN", "TIME-WAIT"}
 REPORTS = 12           # lines about a run, however long
 ODD = 5                # records shown that are not as they should be
 # A record's times are the host's, the witness's CLOCK_MONOTONIC; an end that was not seen is near
@@ -77,16 +77,10 @@ def counts_of_ss():
 
 def table_counts(tracer):
     """What SIGUSR1 prints last: {state: sockets}."""
-    before = tracer.said().count(b"STATE         SOCKETS")
-    tracer.process.send_signal(signal.SIGUSR1)
-    for _ in range(100):
-        said = tracer.said()
-        if said.count(b"STATE         SOCKETS") > before:
-            time.sleep(0.2)
-            last = tracer.said().decode().rsplit("STATE         SOCKETS", 1)[1]
-            return {k: int(v) for k, v in re.findall(r"^([A-Z0-9-]+) +(\d+)$", last, re.M)}
-        time.sleep(0.05)
-    return {}
+    if tracer.turn():
+        return {}
+    last = tracer.said().decode().rsplit("STATE         SOCKETS", 1)[1]
+    return {k: int(v) for k, v in re.findall(r"^([A-Z0-9-]+) +(\d+)$", last, re.M)}
 
 
 class Bits:
@@ -233,7 +227,9 @@ def compare_tables(report, watch, long):
         end = time.monotonic() + TIME_WAIT_S + 10
         while time.monotonic() < end and counts_of_ss().get("TIME-WAIT"):
             time.sleep(1)
-    time.sleep(1)
+    # What the churn left on its way out, and what a busy tracer has not looked up yet.
+    until(lambda: STAY.issuperset(counts_of_ss()) and
+          STAY.issuperset(table_counts(watch.tracer)), 30)
     by_ss, table = counts_of_ss(), table_counts(watch.tracer)
     watch.witness.poll()
     print(f"# ss: {by_ss}, the table: {table}", flush=True)
@@ -285,7 +281,7 @@ def judge(report, watch, made, failed, samples, table):
     report.check("no end is told twice", ends.twice == 0 and missing >= 0, ends.twice)
     report.check("what the witness saw is whole", not watch.witness.overrun, watch.witness.overrun)
     judge_gaps(report, watch, missing, lost)
-    leftovers = {k: v for k, v in table.items() if k not in ("ESTAB", "LISTEN", "TIME-WAIT")}
+    leftovers = {k: v for k, v in table.items() if k not in STAY}
     report.check_but_withheld("no state keeps what is gone",
                               0 if lost["total"] else sum(leftovers.values()), 2 * withheld,
                               str(table))

@@ -5,8 +5,8 @@
  * a pass is 33. A panic and a power-off both exit 0 and a hang is killed by the
  * caller's time limit: none of them can look like a pass.
  *
- * `exit -` reads N from stdin when the port is open: a kernel that is locked down meanwhile
- * opens it no more. A program of its own because the packaged kernels have no /dev/port.
+ * `exit -` says "open" and reads N from stdin when the port is open: a kernel that is locked down
+ * meanwhile opens it no more. A program of its own because the packaged kernels have no /dev/port.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +25,12 @@ int main(int argc, char **argv)
 		perror("ioperm");
 		return 1;
 	}
-	if (argc == 2 && !strcmp(argv[1], "-") && scanf("%d", &rc) != 1)
-		rc = DEBUG_EXIT_MAX;
+	if (argc == 2 && !strcmp(argv[1], "-")) {
+		puts("open");
+		fflush(stdout);
+		if (scanf("%d", &rc) != 1)
+			rc = DEBUG_EXIT_MAX;
+	}
 	if (rc < 0 || rc > DEBUG_EXIT_MAX)
 		rc = DEBUG_EXIT_MAX;
 	outb((unsigned char)(DEBUG_EXIT_BASE + rc), DEBUG_EXIT_PORT);

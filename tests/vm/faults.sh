@@ -136,9 +136,9 @@ umount /sys/kernel/btf
 # named as unseen. The verdict's port must be open before.
 mount -t securityfs securityfs /sys/kernel/security
 mkfifo /tmp/verdict
-vm-exit - </tmp/verdict &
+vm-exit - </tmp/verdict >/tmp/port &
 exec 3>/tmp/verdict
-usleep 500000
+until grep -qs open /tmp/port; do usleep 50000; done
 
 # Traces two ends under the level that is set; the tracer's status.
 locked_down() {

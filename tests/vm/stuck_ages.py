@@ -28,7 +28,7 @@ KINDS = {
     ("orphan", "close_wait"): "close_wait_leak",
     ("orphan", "fin_wait_2"): "fin_wait_2_orphaned",
 }
-OLDEST_NS = {"before": 7200 * NS, "watched": 7190 * NS, "minute": 60 * NS, "orphan": 55 * NS}
+OLDEST_NS = {"before": 7200 * NS, "watched": 7190 * NS, "minute": 60 * NS, "orphan": 40 * NS}
 
 
 def when_ns(record):
@@ -136,7 +136,7 @@ def judge(where):
         rows = about(watched["long" if t["tag"] in ("before", "watched") else "often"], t)
         bound = "at_least" if t["tag"] == "before" else "exact"
         yield f"watched: {what}", list(wrong(rows[-1], t, bound, old)) if rows else ["no record"]
-        yield f"ten seconds later: {what}", [] if bool(about(after, t)) != over else \
+        yield f"when its time is over: {what}", [] if bool(about(after, t)) != over else \
             ["still told" if over else "no longer told"]
     yield "text says hours", [] if re.search(r"\b2h", seen_text) else [seen_text]
 
