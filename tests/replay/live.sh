@@ -103,8 +103,14 @@ comes() { # FILE
 	return 1
 }
 
-conns_of() { # ARGUMENTS...: how many connections of ours
-	"$tcptrail" conns -o json "$@" "( sport = :$port or dport = :$port )" 2>"$dir/err" |
+conns_of() { # ARGUMENTS...: how many ends of the first connection of the traffic
+	ends_at "$port" "$@"
+}
+
+ends_at() { # PORT ARGUMENTS...
+	local at=$1
+	shift
+	"$tcptrail" conns -o json "$@" "( sport = :$at or dport = :$at )" 2>"$dir/err" |
 		grep -c '"tcp.connection"'
 }
 
@@ -190,6 +196,8 @@ flight_recorder() {
 	kill "$tracer"
 	wait "$tracer" || return 1
 	tracer=
+	# the one that was refused just before SIGUSR2 as well
+	[ "$(ends_at $((port + 40)) --from "$dir/last.ttr.1")" = 1 ] || { echo "not the last"; return 1; }
 	[ "$(conns_of --from "$dir/last.ttr.1")" = 2 ] && [ "$(conns_of --from "$dir/last.ttr")" = 2 ]
 }
 
