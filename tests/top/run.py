@@ -67,13 +67,10 @@ def counts_equal(t):
         want = states_of(t, ns)
         assert want["established"] == 4 and want["close_wait"] == 3 and want["listen"] == 1, want
         with Top(t, ns) as s:
-            got = shown(s.see("ESTAB +4 "))
             ns_want = {**want, "time_wait": 2}
             s.wait(f"{ns_want}", lambda: shown(s.text()) == ns_want)
-            assert {k: v for k, v in got.items() if k != "time_wait"} == \
-                {k: v for k, v in want.items() if k != "time_wait"}, (got, want)
-            s.wait("the list", lambda: listed(s.text()) == 12)
-            assert len(rows(s.text())) == 12 == len(ns.ss("-a")) - 1
+            s.wait("the list", lambda: listed(s.text()) == len(rows(s.text())) == 12)
+            assert len(ns.ss("-a")) == 12 + 1
             ns.enter()
             p.more(5)                           # and it goes on
             ns.leave()
@@ -89,18 +86,21 @@ def findings_equal(t):
             a.shutdown(socket.SHUT_WR)
             assert b.recv(1) == b""
         with Top(t, ns, "--min-age", "1s") as s:
-            text = s.see("STUCK  0 critical, 6 warning", r"why +the peer has closed", r"\$ ss -K")
+            s.see("STUCK  0 critical, 6 warning", r"why +the peer has closed", r"\$ ss -K")
             want = [r for r in said_by(ns, t, "stuck", "-o", "json", "--min-age", "1s", "--netns",
                                        str(ns.inode)) if r["event"]["name"] == "tcp.finding"]
             kinds = {}
             for r in want:
                 kind = r["tcp"]["finding"]["kind"]
                 kinds[kind] = kinds.get(kind, 0) + 1
-            got = {m[2]: int(m[1]) for m in
-                   re.finditer(r"^ (?:info|warning|critical) +(\d+) +(\w+)", text, re.M)}
-            assert "close_wait_leak" in got, text
-            assert got["close_wait_leak"] == 3 and set(got) == set(kinds), (got, kinds)
-            assert f"[{os.getpid()}]" in text
+
+            def equal():
+                text = s.text()
+                got = {m[2]: int(m[1]) for m in
+                       re.finditer(r"^ (?:info|warning|critical) +(\d+) +(\w+)", text, re.M)}
+                return got.get("close_wait_leak") == 3 and set(got) == set(kinds) and \
+                    f"[{os.getpid()}]" in text
+            s.wait(f"the findings of [{os.getpid()}]: {kinds}", equal)
             s.keys("Tab", "Enter")
             s.see("FINDING", f"sk:{cookies(ns.ss('state', 'close-wait'))[0]}",
                   "since oldest", f"CLOSE-WAIT 127.0.0.1:{p.port} > 127.0.0.1:")
@@ -138,7 +138,7 @@ def filter_narrows(t):
         s.type("/")
         s.type(f"sport = :{q.port}")
         s.wait("three", lambda: listed(s.text()) == 3)
-        assert shown(s.text()) == {"established": 3, "listen": 1}, shown(s.text())
+        s.wait("their states", lambda: shown(s.text()) == {"established": 3, "listen": 1})
         s.keys("Enter")
         s.see(f"filter: sport = :{q.port}")
         s.type("/")
@@ -157,7 +157,8 @@ def filter_narrows(t):
         s.keys(*["BSpace"] * 16)
         s.wait("six", lambda: listed(s.text()) == 6)
         s.keys("C-a", "C-u", "Enter")
-        assert all(str(p.port) in r for r in rows(s.text())), s.text()
+        s.wait("theirs alone", lambda: len(rows(s.text())) == 6 and
+               all(str(p.port) in r for r in rows(s.text())))
     with Namespace() as ns, Pairs(2, ns) as p, Pairs(5, ns) as q, \
             Top(t, ns, "-P", str(q.port)) as s:
         s.wait("the command line's", lambda: listed(s.text()) == 10)
@@ -247,12 +248,13 @@ def pause(t):
         ns.enter()
         p.more(3)
         ns.leave()
-        before = s.text()
+        before = s.still()
         time.sleep(2.5)
         assert s.text() == before
         s.keys("Down", "s")
         s.see("by state")
-        assert listed(s.text()) == 8 and shown(s.text())["established"] == 8
+        text = s.still()
+        assert listed(text) == 8 and shown(text)["established"] == 8, text
         s.keys("p")
         s.wait("what came meanwhile", lambda: listed(s.text()) == 14)
         s.not_see("PAUSED")
@@ -353,9 +355,10 @@ def recordings(t):
         r = said_by(ns, t, "states", "-o", "json", "--from", path)
         want = [x for x in r if x["event"]["name"] == "tcp.states"][-1]["tcp"]["states"]
         with Top(t, ns, command=[t, "top", "--from", path]) as s:
-            text = s.see("recording, at its end")
+            s.see("recording, at its end")
+            text = s.still()
             assert shown(text) == {k: v for k, v in want.items() if v}, (text, want)
-            assert listed(text) == 10
+            assert listed(text) == 10, text
             s.keys("k")
             s.see("a recording has no sockets")
             s.type("/state fin-wait-2")
@@ -374,7 +377,7 @@ def recordings(t):
             s.see(r"recording  ")
             s.keys("p")
             s.see("PAUSED")
-            before = s.text()
+            before = s.still()
             time.sleep(1.5)
             assert s.text() == before
             s.keys("p")
@@ -392,7 +395,8 @@ def durations(t):
         with Top(t, ns, "-d", "2", "--record", path) as s:
             assert s.status() == 0
         with Top(t, ns, command=[t, "top", "--from", path]) as s:
-            assert listed(s.see("recording, at its end")) == 6
+            s.see("recording, at its end")
+            assert listed(s.still()) == 6, s.text()
 
 
 def main():

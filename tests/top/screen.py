@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "serve"))
 from rig import DEADLINE_S, Skip, wait_for  # noqa: E402
@@ -43,8 +44,8 @@ class Screen:
         self.wait("the shell", lambda: PROMPT.strip() in self.text())
 
     def tmux(self, *args):
-        r = subprocess.run([*self.base, *args], capture_output=True, text=True, timeout=20,
-                           check=False)
+        r = subprocess.run([*self.base, *args], capture_output=True, text=True,
+                           timeout=DEADLINE_S, check=False)
         assert r.returncode == 0, (args, r.stderr)
         return r.stdout
 
@@ -80,6 +81,15 @@ class Screen:
             text = self.text()
             return text if all(re.search(p, text, re.M) for p in patterns) else None
         return self.wait(" and ".join(patterns), check)
+
+    def still(self):
+        """The screen's text, once no part of a picture is on its way any more: tmux takes what comes
+        in pieces, and shows the screen between two of them too."""
+        def check():
+            text = self.text()
+            time.sleep(0.5)
+            return text if self.text() == text else None
+        return self.wait("a picture that stands still", check)
 
     def not_see(self, pattern):
         return self.wait(f"no {pattern}", lambda: not re.search(pattern, self.text(), re.M))
