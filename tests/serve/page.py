@@ -7,6 +7,7 @@ import html.parser
 import os
 import re
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -14,7 +15,7 @@ import urllib.parse
 
 import shown
 from chromium import Chromium
-from rig import Namespace, Pairs, Server, wait_for
+from rig import Namespace, Pairs, Server, holds, wait_for
 
 PR_SET_NAME = 15
 LONG = "2001:db8:1234:5678:9abc:def0:1234:"
@@ -42,7 +43,10 @@ def rounds(c, n):
 
 
 def next_round(c):
-    return rounds(c, c.js("window.rounds.length") + 1)[-1]
+    """One that begins from now on: what is under way may have been asked for before."""
+    fresh = f"window.rounds.find((r) => r.begun > {c.js('performance.now()')})"
+    c.until(fresh)
+    return c.js(fresh)
 
 
 @contextlib.contextmanager
@@ -95,6 +99,11 @@ def crowd(ns, n):
             s.close()
 
 
+def waiting(listener):
+    """How many connections nobody accepted yet: tcpi_unacked of a listener."""
+    return struct.unpack_from("I", listener.getsockopt(socket.SOL_TCP, socket.TCP_INFO, 28), 24)[0]
+
+
 @contextlib.contextmanager
 def unanswered(ns, n):
     """A listener that accepts nothing, and n SYNs that its full queue leaves without answer."""
@@ -103,7 +112,9 @@ def unanswered(ns, n):
         ends = [socket.socket()]
         ends[0].bind(("127.0.0.1", 0))
         ends[0].listen(0)
-        for _ in range(n + 1):
+        ends.append(socket.create_connection(ends[0].getsockname()))
+        wait_for("a full queue", lambda: waiting(ends[0]) == 1)
+        for _ in range(n):
             a = socket.socket()
             a.setblocking(False)
             a.connect_ex(ends[0].getsockname())
@@ -129,23 +140,23 @@ def page_equals_api(t):
         with page(29550) as c:
             with churn(ns, p.port, p.listener):
                 first = c.js("window.rounds.length")
-                busy = rounds(c, first + 4)
-            next_round(c)
-            quiet = [next_round(c), next_round(c)]
+                busy = len(rounds(c, first + 4))
+            quiet = c.js("window.rounds.length") + 1    # the one before may be under way
             c.until("document.querySelector('#findings li')")
-            every = [*busy, *quiet, next_round(c)]
+            next_round(c)
+            every = rounds(c, quiet + 2)
             assert every[-1]["shown"]["findings"]
             for r in every:
                 shown.check_round(r)
             states = [r["api"]["api/v1/states"] for r in every]
-            for i, r in enumerate(every[:len(busy)]):
-                words = shown.check_rates(states[i - 1], states[i], r["shown"]) if i else {}
-                if i >= first + 1:
+            for i in range(1, len(every)):
+                words = shown.check_rates(states[i - 1], states[i], every[i]["shown"])
+                if first < i < busy:
                     for arc in (("closed", "syn_sent"), ("established", "fin_wait_1"),
                                 ("last_ack", "closed")):
                         assert arc in words, (arc, words)
-            last = shown.check_rates(*states[len(busy):len(busy) + 2], quiet[1]["shown"])
-            assert not set(last) - {("time_wait", "closed")}, last
+                if i > quiet:
+                    assert not set(words) - {("time_wait", "closed")}, words
             # Nor is it only what the page was told: asked again, the API says the same.
             api, now = s.json("/api/v1/states")["states"], c.js("shownNow()")
             for state in ("listen", "syn_sent", "established", "close_wait", "fin_wait_2"):
@@ -207,10 +218,12 @@ def page_draws_ladders(t):
         socket_id = one["tcp"]["socket_id"]
 
         def same(c):
-            now = c.js("shownNow()")
-            ladder = s.json(f"/api/v1/connections/{socket_id}")["ladder"]
-            shown.check_ladder(ladder, now)
-            return now
+            def check():
+                now = c.js("shownNow()")
+                ladder = s.json(f"/api/v1/connections/{socket_id}")["ladder"]
+                shown.check_ladder(ladder, now)
+                return now
+            return holds(check)
         with page(29553) as c:
             c.js(f"document.querySelector('tr[data-id=\"{socket_id}\"]').click()")
             c.until("document.getElementById('ladder-box').open && ladder.querySelector('[data-row]')")
@@ -220,7 +233,8 @@ def page_draws_ladders(t):
             assert c.js("location.hash").endswith("&id=" + socket_id)
             for width in (390, 1440):       # the same rows, drawn anew for another width
                 c.screen(width, 844)
-                c.until(f"Math.abs(ladder.viewBox.baseVal.width - ladder.clientWidth) < 2")
+                c.until(f"innerWidth === {width} && "
+                        "Math.abs(ladder.viewBox.baseVal.width - ladder.clientWidth) < 2")
                 same(c)
             p.close()
             c.until("document.getElementById('ladder-title').textContent.includes('ended, SF')")
@@ -325,8 +339,8 @@ def page_on_a_phone(t):
         next_round(c)
         for width in (390, 320):
             c.screen(width, 844)
-            c.until(f"Math.abs(diagram.viewBox.baseVal.width - diagram.clientWidth) < 25")
-            assert c.js("innerWidth") == width
+            c.until(f"innerWidth === {width} && "
+                    "Math.abs(diagram.viewBox.baseVal.width - diagram.clientWidth) < 25")
             assert not c.js("tooWide()") and not c.js(f"smallText({LEAST_TEXT_PX})"), (
                 width, c.js("tooWide()"), c.js(f"smallText({LEAST_TEXT_PX})"))
             assert c.js("parseFloat(getComputedStyle(filter).fontSize)") >= LEAST_INPUT_PX
@@ -336,6 +350,7 @@ def page_on_a_phone(t):
                 width, c.js("tooWide()"), c.js(f"smallText({LEAST_TEXT_PX})"))
             c.js("document.getElementById('ladder-box').close()")
         c.screen(1440, 900)
+        c.until("innerWidth === 1440")
         assert not c.js(f"smallText({LEAST_TEXT_PX})")
         c.js("document.body.style.minWidth = '2000px'")
         assert c.js("tooWide()"), "the measure finds nothing"
@@ -360,7 +375,7 @@ def page_survives(t):
                 shown.check_round(next_round(c))
                 c.js("pause.click()")
                 c.until("pause.getAttribute('aria-pressed') === 'true'")
-                time.sleep(1)       # a round that was under way ends
+                c.until("window.begun.length === window.rounds.length")     # none is under way
                 n = c.js("window.asked.length")
                 time.sleep(5)
                 assert c.js("window.asked.length") == n, "asks while it is paused"

@@ -11,6 +11,8 @@ import time
 
 from rig import DEADLINE_S, Server, Skip, refused, wait_for
 
+TEN_ROUNDS_S = 40       # a dead client once kept its place for ten seconds or more
+
 
 def port_has_one_listener(t):
     """a second serve on a port is refused; after the first one the port is free, TIME_WAIT or not"""
@@ -25,9 +27,9 @@ def port_has_one_listener(t):
         while c.recv(4096):     # it closed first: the minute of TIME_WAIT is at its end
             pass
         c.close()
-        waiting = subprocess.run(["ss", "-tanH", "state", "time-wait", f"sport = :{port}"],
-                                 check=True, capture_output=True, text=True).stdout
-        assert waiting, "nothing waits in TIME_WAIT"
+        wait_for("its TIME_WAIT", lambda: subprocess.run(
+            ["ss", "-tanH", "state", "time-wait", f"sport = :{port}"], check=True,
+            capture_output=True, text=True).stdout)
         with Server(t, port, "--listen", at, listen=False):
             socket.create_connection((host, port), timeout=DEADLINE_S).close()
 
@@ -69,7 +71,7 @@ def hangups_give_their_places_back(t):
     with Server(t, 29563) as s:
         half, status = opened(29563, quiet)
         half.shutdown(socket.SHUT_WR)
-        end = time.monotonic() + DEADLINE_S
+        end = time.monotonic() + TEN_ROUNDS_S
         for _ in range(10):
             clients = [opened(29563, quiet) for _ in range(31)]
             assert {x[1] for x in clients} == {"HTTP/1.1 200 OK"}, clients
@@ -78,8 +80,10 @@ def hangups_give_their_places_back(t):
                 c.close()
             wait_for("places", lambda: s.json("/healthz")["event_clients"] == 1)
         assert time.monotonic() < end, "each round took seconds"
-        for _ in range(2):      # asked at once, and again when nothing was sent for long
-            assert b":\n\n" in half.recv(4096)
+        said = b""
+        while said.count(b":\n\n") < 2:     # asked at once, and again when nothing was sent for long
+            said += half.recv(4096) or b"!"
+            assert b"!" not in said, said
         half.close()
 
 

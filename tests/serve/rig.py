@@ -17,7 +17,7 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tally import Skip  # noqa: E402
 
-DEADLINE_S = 40         # for something to happen at all; nothing asserts how soon
+DEADLINE_S = 120        # for something to happen at all; nothing asserts how soon
 CLONE_NEWNET = 0x40000000
 
 
@@ -30,6 +30,18 @@ def wait_for(what, check):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {DEADLINE_S} s")
+        time.sleep(0.1)
+
+
+def holds(check):
+    """check() until none of its assertions fails; its value. For what two sides say at two moments."""
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
         time.sleep(0.1)
 
 
@@ -54,9 +66,9 @@ class Server:
         return self.process.poll() is not None
 
     def said(self):
-        # Not by seek(): the server has the same offset, and goes on writing.
-        size = os.fstat(self.log.fileno()).st_size
-        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
+        """The place in the file is shared with the process that writes: it is not touched."""
+        fd = self.log.fileno()
+        return os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="replace")
 
     def request(self, path, method="GET", headers=None, body=None):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)

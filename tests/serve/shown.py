@@ -11,8 +11,10 @@ OBSERVE = r"""
 	const all = (q, f) => [...document.querySelectorAll(q)].map(f);
 	window.api = {};
 	window.asked = [];
+	window.begun = [];      // when each round began: with what only rounds ask for
 	window.rounds = [];
 	window.fetch = async (path, options) => {
+		if (String(path) === "api/v1/states") window.begun.push(performance.now());
 		const r = await real(path, options);
 		window.asked.push(String(path));
 		window.api[String(path).split("?")[0]] = await r.clone().json();
@@ -41,7 +43,8 @@ OBSERVE = r"""
 		ends: all("#ladder .end", text), title: text(document.getElementById("ladder-title")),
 	});
 	document.addEventListener("DOMContentLoaded", () => new MutationObserver(() =>
-		window.rounds.push({ api: structuredClone(window.api), shown: window.shownNow() })
+		window.rounds.push({ api: structuredClone(window.api), shown: window.shownNow(),
+			begun: window.begun[window.begun.length - 1] })
 	).observe(document.body, { attributeFilter: ["data-rounds"] }));
 })();
 """
