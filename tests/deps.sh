@@ -21,10 +21,11 @@ package_test="zsh systemd-container"
 
 wanted=$build
 list=
+testing=
 for arg in "$@"; do
 	case $arg in
 	--build) ;;
-	--test) wanted="$wanted $test $package $package_test" ;;
+	--test) wanted="$wanted $test $package $package_test" testing=1 ;;
 	--package) wanted="$wanted $package" ;;
 	--list) list=1 ;;
 	*)
@@ -62,14 +63,17 @@ missing() {
 	esac
 }
 
+# Another apt or dpkg may be at work, as after a host's start, and a mirror may stumble.
+patient=(-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+
 # Each as apt has it, once; without them what needs them is skipped by name.
 unpack() {
 	local package
-	[ "$wanted" != "$build" ] || return 0
+	[ -n "$testing" ] || return 0
 	for package in $unpacked; do
 		[ ! -e "$unpacked_to/.$package" ] || continue
 		mkdir -p "$unpacked_to/.get"
-		(cd "$unpacked_to/.get" && apt-get download -qq "$package" >/dev/null 2>&1) &&
+		(cd "$unpacked_to/.get" && apt-get "${patient[@]}" download -qq "$package" >/dev/null 2>&1) &&
 			dpkg -x "$unpacked_to/.get/$package"_*.deb "$unpacked_to" &&
 			: >"$unpacked_to/.$package" || echo "deps: could not unpack $package" >&2
 		rm -rf "$unpacked_to/.get"
@@ -93,10 +97,16 @@ export DEBIAN_FRONTEND=noninteractive
 echo "deps: installing $need"
 install() {
 	# shellcheck disable=SC2086
-	apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $need >/dev/null
+	apt-get "${patient[@]}" install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $need >/dev/null
 }
-# What apt knows may be old or nothing: one update, one more try.
-install 2>/dev/null || { apt-get update -qq && install; }
+# What apt knows may be old or nothing: an update, another try. An update that fails half leaves what
+# it had; what is missing after all is named below.
+if ! install 2>/dev/null; then
+	for pause in 10 30 0; do
+		apt-get "${patient[@]}" update -qq && install && break
+		sleep "$pause"
+	done
+fi
 left=$(missing)
 if [ -n "$left" ]; then
 	echo "deps: still missing: $left" >&2
