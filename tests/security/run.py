@@ -18,6 +18,7 @@ import io
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import subprocess
@@ -36,6 +37,7 @@ from tracers import Tracer  # noqa: E402
 PORT = 29300
 PR_SET_NAME = 15
 EXPOSURE = 2.1
+READY_S = 60        # for eight at once; nothing asserts how soon
 
 # At most 15 bytes each; what must be left of each in any output is the word in it.
 NAMES = {
@@ -90,9 +92,9 @@ def missing(data, words):
     return [f"nothing of the process {word!r}" for word in words if word.encode() not in data]
 
 
-def neighbour(name, port, group):
+def neighbour(name, port, group, ready=None):
     """A process of that name, in that cgroup, that makes a connection to itself; with a FIN that it
-    never answers where the port is odd."""
+    never answers where the port is odd, once it has written a byte to `ready`."""
     pid = os.fork()
     if pid:
         return pid
@@ -107,6 +109,7 @@ def neighbour(name, port, group):
         client.close()
         server.recv(1)
         if port % 2:
+            os.write(ready, b"!")
             time.sleep(600)
         server.close()
         time.sleep(0.1)
@@ -136,7 +139,7 @@ def streams(report, program, directory, groups):
     tracers = [(form, Tracer(program, [view, "-o", form, "-w", "--color", "never", "-P",
                                        f"{PORT}"], directory, f"{view}-{form}"))
                for view, form in VIEWS]
-    why = [w for w in (t.wait_ready() for _, t in tracers) if w]
+    why = [w for w in (t.wait_ready(READY_S) for _, t in tracers) if w]
     for word, name in NAMES.items():
         os.waitpid(neighbour(name, PORT, groups[word]), 0)
     time.sleep(0.7)
@@ -150,10 +153,14 @@ def streams(report, program, directory, groups):
 
 
 def stuck(report, program, groups):
-    pids = [neighbour(name, PORT + 1 + 2 * i + PORT % 2, groups[word])
+    told, ready = os.pipe()
+    pids = [neighbour(name, PORT + 1 + 2 * i + PORT % 2, groups[word], ready)
             for i, (word, name) in enumerate(NAMES.items())]
     try:
-        time.sleep(1.5)
+        there, end = b"", time.monotonic() + READY_S
+        while len(there) < len(pids) and time.monotonic() < end:
+            if select.select([told], [], [], 1)[0]:
+                there += os.read(told, len(pids))
         for form, more in STUCK:
             done = subprocess.run([program, "stuck", "-o", form, *more, "--min-age", "0", "--all",
                                    "--color", "never", "-P", f"{PORT}-{PORT + 40}"],
@@ -166,6 +173,8 @@ def stuck(report, program, groups):
         for pid in pids:
             os.kill(pid, 9)
             os.waitpid(pid, 0)
+        os.close(told)
+        os.close(ready)
 
 
 def hostile(report, program):
