@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/metrics in a real Prometheus, the dashboard and the alerts. Debian's package is unpacked
-into a cache, not installed; without it these are skipped by name."""
+(tests/deps.sh; else into a cache), not installed; without it these are skipped by name."""
+import contextlib
 import glob
 import json
 import os
@@ -15,23 +16,36 @@ from rig import DEADLINE_S, Namespace, Pairs, Server, Skip, total, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+FETCH_S = 300       # a slow mirror is a skip, not a failure
 CACHE = os.environ.get("TCPTRAIL_CACHE", "/var/tmp/tcptrail-tests")
 
 
-def tool(name):
-    """prometheus or promtool: installed, else of the package in the cache."""
-    path = shutil.which(name) or os.path.join(CACHE, "prometheus/usr/bin", name)
-    if os.path.exists(path):
-        return path
+def fetch():
+    """The package, whole or not at all, into the cache; another run may be quicker."""
     os.makedirs(CACHE, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as d:
-        got = subprocess.run(["apt-get", "download", "prometheus"], cwd=d, capture_output=True)
+        got = subprocess.run(["apt-get", "download", "prometheus"], cwd=d, capture_output=True,
+                             timeout=FETCH_S)
         debs = glob.glob(os.path.join(d, "*.deb"))
         if got.returncode or not debs or subprocess.run(
                 ["dpkg-deb", "-x", debs[0], os.path.join(d, "x")]).returncode:
-            raise Skip("Debian's package prometheus cannot be had")
-        os.rename(os.path.join(d, "x"), os.path.join(CACHE, "prometheus"))
-    return path
+            return
+        with contextlib.suppress(OSError):
+            os.rename(os.path.join(d, "x"), os.path.join(CACHE, "prometheus"))
+
+
+def tool(name):
+    """prometheus or promtool: installed, else of the unpacked package."""
+    places = (os.path.join(TOP, "build/unpacked"), os.path.join(CACHE, "prometheus"))
+    paths = [os.path.join(p, "usr/bin", name) for p in places]
+    for may_fetch in (True, False):
+        path = shutil.which(name) or next(filter(os.path.exists, paths), None)
+        if path:
+            return path
+        if may_fetch:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                fetch()
+    raise Skip("Debian's package prometheus cannot be had")
 
 
 def run(*args, text=None):
