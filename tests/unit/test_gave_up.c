@@ -108,6 +108,22 @@ static void a_syn_that_icmp_refuses_is_no_timeout(void **st)
 	assert_int_equal(s.ends, 1);
 	assert_int_equal(s.last.trigger, TRIG_PACKET);
 	assert_int_equal(s.verdict.handshake, HS_ABORTED);
+	assert_int_equal(s.verdict.end_reason, END_ICMP);
+	pipeline_free(p);
+}
+
+/* The socket got a segment, so a RST may have come that nobody told of: then nothing is claimed. */
+static void a_refusal_that_was_not_told_is_not_named(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(3, 1, ST_SYN_SENT, ST_CLOSED);
+
+	feed(p, state(1, 1, ST_CLOSED, ST_SYN_SENT));
+	e.tcp.err = ECONNREFUSED;
+	e.tcp.segs_in = 1;
+	feed(p, e);
+	assert_int_equal(s.verdict.end_reason, END_UNKNOWN);
 	pipeline_free(p);
 }
 
@@ -250,6 +266,7 @@ int main(void)
 		cmocka_unit_test(a_timer_is_told_by_what_waits),
 		cmocka_unit_test(an_orphan_is_given_up_too),
 		cmocka_unit_test(a_syn_that_icmp_refuses_is_no_timeout),
+		cmocka_unit_test(a_refusal_that_was_not_told_is_not_named),
 		cmocka_unit_test(only_a_shut_window_is_probed),
 		cmocka_unit_test(a_user_timeout_is_told_from_a_count),
 		cmocka_unit_test(a_count_is_told_where_the_sysctl_is_known),

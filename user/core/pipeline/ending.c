@@ -255,12 +255,15 @@ void ending_finish(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 
 /* --- what ->CLOSE means ---------------------------------------------------- */
 
-/* Only an ICMP message brings these. ECONNREFUSED is also a RST's, where it answers a SYN; a port
- * unreachable (a firewall's REJECT) of an open connection stays behind as a soft error. */
-static bool is_icmp(const struct conn *c, uint8_t err, enum tcp_state state)
+/* Only an ICMP message brings these. ECONNREFUSED (a port unreachable, a firewall's REJECT) is also a
+ * RST's, where it answers a SYN: if no hook told of that one, then the socket did not get it either,
+ * for it counts each segment. Of an open connection it stays behind as a soft error. */
+static bool is_icmp(const struct conn *c, const struct event_tcp *t, enum tcp_state state)
 {
+	uint8_t err = t->err;
+
 	if (err == ECONNREFUSED)
-		return state != ST_SYN_SENT && !(c->seen & SEEN_RST_RECEIVED);
+		return (state != ST_SYN_SENT || !t->segs_in) && !(c->seen & SEEN_RST_RECEIVED);
 	return err == EHOSTUNREACH || err == ENETUNREACH || err == ENOPROTOOPT ||
 	       err == EHOSTDOWN || err == EPROTO || err == EACCES || err == EMSGSIZE ||
 	       err == ENONET;
@@ -284,7 +287,7 @@ static enum trigger end_trigger(const struct conn *c, const struct event *e)
 		return TRIG_ABORT;
 	if (conn_end(c)->gave_up || e->tcp.err == ETIMEDOUT)
 		return TRIG_TIMER;
-	if (c->seen & SEEN_RST_RECEIVED || is_icmp(c, e->tcp.err, e->old_state))
+	if (c->seen & SEEN_RST_RECEIVED || is_icmp(c, &e->tcp, e->old_state))
 		return TRIG_PACKET;
 	if (e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING)
 		return TRIG_PACKET;
@@ -313,7 +316,7 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 {
 	const struct event_tcp *t = &e->tcp;
 	struct conn_end *end = conntab_end(p->conns, c);
-	bool icmp = is_icmp(c, t->err, e->old_state);
+	bool icmp = is_icmp(c, t, e->old_state);
 
 	end->end_old_state = e->old_state;
 	end->err = t->err;
