@@ -127,6 +127,35 @@ static void a_refusal_that_was_not_told_is_not_named(void **st)
 	pipeline_free(p);
 }
 
+/* It began at 1 ms. */
+static void a_user_timeout_ends_a_syn_too(void **st)
+{
+	static const struct {
+		uint64_t end_ms;
+		uint32_t limit_ms;
+		enum end_reason reason;
+	} cases[] = {
+		{1501, 1500, END_USER_TIMEOUT},
+		{3001, 20000, END_SYN_TIMEOUT}, /* its tries were over before */
+		{3001, 0, END_SYN_TIMEOUT},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct seen s;
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+		struct event e = state(cases[i].end_ms, 1, ST_SYN_SENT, ST_CLOSED);
+
+		feed(p, state(1, 1, ST_CLOSED, ST_SYN_SENT));
+		e.tcp.err = ETIMEDOUT;
+		e.extra.state.user_timeout_ms = cases[i].limit_ms;
+		feed(p, e);
+		assert_int_equal(s.verdict.end_reason, cases[i].reason);
+		assert_int_equal(s.verdict.handshake, HS_TIMED_OUT);
+		assert_int_equal(s.verdict.teardown, TD_ABORTED);
+		pipeline_free(p);
+	}
+}
+
 /* Full mode tells each run of the persist timer; into an open window it probes nothing. */
 static void only_a_shut_window_is_probed(void **st)
 {
@@ -267,6 +296,7 @@ int main(void)
 		cmocka_unit_test(an_orphan_is_given_up_too),
 		cmocka_unit_test(a_syn_that_icmp_refuses_is_no_timeout),
 		cmocka_unit_test(a_refusal_that_was_not_told_is_not_named),
+		cmocka_unit_test(a_user_timeout_ends_a_syn_too),
 		cmocka_unit_test(only_a_shut_window_is_probed),
 		cmocka_unit_test(a_user_timeout_is_told_from_a_count),
 		cmocka_unit_test(a_count_is_told_where_the_sysctl_is_known),

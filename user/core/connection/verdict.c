@@ -125,12 +125,12 @@ static enum initiator initiator(const struct conn *c)
 
 static enum end_reason timer_reason(const struct conn *c)
 {
-	if (!was_established(c))
-		return END_SYN_TIMEOUT;
 	if (c->detail & DETAIL_FW2_EXPIRED)
 		return END_FIN_WAIT_2_TIMEOUT;
 	if (c->detail & DETAIL_USER_TIMEOUT)
 		return END_USER_TIMEOUT;
+	if (!was_established(c))
+		return END_SYN_TIMEOUT;
 	if (conn_end(c)->gave_up == TIMER_PERSIST)
 		return END_ZERO_WINDOW_TIMEOUT;
 	return conn_end(c)->gave_up == TIMER_KEEPALIVE ? END_KEEPALIVE_TIMEOUT

@@ -331,6 +331,8 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 	}
 	if (was_open(e->old_state))
 		ending_gave_up(p, c, e, icmp);
+	else
+		ending_syn_gave_up(c, e);
 	if (t->rcv_nxt != t->copied_seq && !(c->seen & SEEN_FIN_PEER && c->rx_queue == 0))
 		c->seen |= SEEN_UNREAD_AT_CLOSE;
 	if (!t->shutdown) /* tcp_close() has set it by then, tcp_disconnect() has not */

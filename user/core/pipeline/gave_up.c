@@ -95,3 +95,15 @@ void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, b
 	if (end->retransmits[k] < t->probes_out)
 		end->retransmits[k] = t->probes_out;
 }
+
+/* An unanswered SYN has a number of tries too (tcp_syn_retries), and each of its time-outs asks for
+ * both: had the time been over before, it would have been the end. In whole milliseconds, at both its
+ * ends (tcp_time_stamp()). */
+void ending_syn_gave_up(struct conn *c, const struct event *e)
+{
+	uint64_t limit_ms = e->extra.state.user_timeout_ms;
+
+	if (e->old_state == ST_SYN_SENT && e->tcp.err == ETIMEDOUT && limit_ms &&
+	    c->seen & SEEN_SYN_TIME && (e->ts_ns - c->syn_ns) / NSEC_PER_MS + 1 >= limit_ms)
+		c->detail |= DETAIL_USER_TIMEOUT;
+}

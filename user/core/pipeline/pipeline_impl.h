@@ -176,6 +176,7 @@ void doubt_answered(struct pipeline *p, struct conn *c);
 /* The ->CLOSE of an open connection: notes the timer that gave it up, if one did. icmp: its error is
  * one that only an ICMP message brings. */
 void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, bool icmp);
+void ending_syn_gave_up(struct conn *c, const struct event *e);
 /* With nothing in flight: is the peer's window too small for the next segment, as tcp_snd_wnd_test()
  * has it? */
 bool ending_window_shut(const struct event_tcp *t);
