@@ -64,6 +64,16 @@ int BPF_PROG(on_synack, struct sock *sk, void *dst, struct request_sock *req, vo
 	return made ? request_tell(EV_SYNACK_SENT, sk, req, type) : 0;
 }
 
+static __always_inline __u8 request_listener(struct request_sock *req)
+{
+	struct sock *listener = BPF_CORE_READ(req, __req_common.skc_listener);
+
+	if (!listener)
+		return REQUEST_GONE_UNTOLD;
+	return BPF_CORE_READ(listener, __sk_common.skc_state) == TCP_LISTEN ? REQUEST_GONE_LISTENS
+									    : REQUEST_GONE_LEFT;
+}
+
 /* One of three functions, whichever this kernel has; the request is its first or second
  * argument. Its listener is not always another: told without its queues. */
 SEC("fentry/inet_csk_reqsk_queue_drop")
@@ -80,6 +90,7 @@ int on_request_gone(__u64 *ctx)
 	if (!e)
 		return 0;
 	request_alone(e, EV_REQ_GONE, req);
+	e->extra.req.type = request_listener(req);
 	emit_end(e);
 	return 0;
 }
@@ -91,13 +102,18 @@ int on_request_refused(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	struct request_sock *req = (struct request_sock *)ctx[2];
+	struct segment s;
 	__u64 child;
+	bool rst;
 
 	if (cfg.check_req_args == 6)
 		child = CTX_LOAD(ctx, 6);
 	else
 		child = CTX_LOAD(ctx, 5);
-	return child ? 0 : request_tell(EV_REQ_REFUSED, sk, req, 0);
+	if (child)
+		return 0;
+	rst = segment_received(&s, (struct sk_buff *)ctx[1]) && s.flags & SEGMENT_RST;
+	return request_tell(EV_REQ_REFUSED, sk, req, rst);
 }
 
 /* inet_csk_accept(): two arguments from 6.10, four before. */

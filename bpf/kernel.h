@@ -185,6 +185,7 @@ struct sock_common {
 		__s64 counter;
 	} skc_cookie;
 	unsigned long skc_flags;
+	struct sock *skc_listener; /* of a request sock */
 	__u32 skc_tw_rcv_nxt;
 	__u32 skc_tw_snd_nxt;
 };
@@ -324,7 +325,7 @@ struct tcp_sock {
 struct request_sock {
 	struct sock_common __req_common;
 	__u16 mss;
-	__u8 num_timeout : 7;
+	__u8 num_retrans;
 	struct timer_list rsk_timer;
 	struct sock *sk;
 };

@@ -64,7 +64,7 @@ static __always_inline void request_own(struct event *e, enum event_kind kind,
 		e->extra.req.isn_local = treq->snt_isn;
 		e->extra.req.isn_peer = treq->rcv_isn;
 	}
-	e->extra.req.retries = BPF_CORE_READ_BITFIELD(req, num_timeout);
+	e->extra.req.retries = req->num_retrans;
 	e->extra.req.mss = req->mss;
 }
 

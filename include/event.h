@@ -135,6 +135,9 @@ struct event_tcp {
 	__u32 snd_wnd;
 };
 
+/* What its listener does when a request sock goes. */
+enum request_gone { REQUEST_GONE_UNTOLD, REQUEST_GONE_LISTENS, REQUEST_GONE_LEFT };
+
 /* A listener's queues (EV_SOCK and EV_HOLDER in LISTEN, EV_SYN_IN, EV_REQ_REFUSED). */
 struct event_listen {
 	__u32 accept_queue;    /* sk_ack_backlog */
@@ -176,8 +179,9 @@ union event_extra {
 		__u32 isn_local;   /* snt_isn */
 		__u32 isn_peer;    /* rcv_isn */
 		__u32 expires_ms;
-		__u8 retries;      /* SYN-ACK timeouts so far (num_timeout) */
-		__u8 type;         /* EV_SYNACK_SENT: 0 normal, 1 Fast Open, 2 cookie */
+		__u8 retries;      /* SYN-ACKs sent again so far (num_retrans) */
+		__u8 type;         /* EV_SYNACK_SENT: 0 normal, 1 Fast Open, 2 cookie;
+				    * EV_REQ_GONE: enum request_gone; EV_REQ_REFUSED: 1 a RST */
 		__u16 mss;
 	} req;               /* EV_REQ_*, EV_SYNACK_*, EV_REQ_SOCK */
 	struct {

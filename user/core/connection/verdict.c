@@ -186,14 +186,15 @@ static enum end_reason end_reason(const struct conn *c)
 static enum conn_state reset_state(const struct conn *c)
 {
 	bool by_client = (c->role == ROLE_CLIENT) == !reset_received(c);
+	bool answered = c->detail & DETAIL_SYN_ANSWERED;
 
 	if (c->role == ROLE_UNKNOWN)
 		return CS_OTH;
 	if (was_established(c))
 		return by_client ? CS_RSTO : CS_RSTR;
 	if (!by_client)
-		return CS_REJ;
-	return c->detail & DETAIL_SYN_ANSWERED ? CS_RSTO : CS_RSTOS0;
+		return answered ? CS_RSTR : CS_REJ;
+	return answered ? CS_RSTO : CS_RSTOS0;
 }
 
 static enum conn_state conn_state(const struct conn *c)

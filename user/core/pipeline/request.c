@@ -194,13 +194,19 @@ void request_synack_again(struct pipeline *p, const struct event *e)
 		ending_wait(p, c, WAIT_REQUEST);
 }
 
-/* tcp_check_req() gave no child for the final ACK. */
+/* tcp_check_req() gave no child for the final ACK, or for a RST: one that ends the request has just
+ * done so, one that the window does not hold leaves it. */
 void request_refused(struct pipeline *p, const struct event *e)
 {
 	struct conn *c = request_find(p, e);
 	struct listener *l;
 
 	listener_queues(p, e);
+	if (e->extra.req.type) {
+		if (c && c->pending == WAIT_RESET)
+			c->seen |= SEEN_RST_RECEIVED;
+		return;
+	}
 	if (!(e->flags & EVF_LISTEN) || e->listen.accept_queue <= e->listen.accept_limit)
 		return;
 	l = listener_get(p, e->cookie, true);
@@ -210,12 +216,12 @@ void request_refused(struct pipeline *p, const struct event *e)
 		c->detail |= DETAIL_ACK_REFUSED;
 }
 
-static void request_end(struct pipeline *p, struct conn *c, uint64_t ts_ns)
+static void request_end(struct pipeline *p, struct conn *c, uint64_t ts_ns, enum trigger trigger)
 {
 	struct conn_end *end = conntab_end(p->conns, c);
 
 	end->end_old_state = ST_SYN_RECV;
-	end->end_trigger = c->seen & SEEN_RST_RECEIVED ? TRIG_PACKET : TRIG_TIMER;
+	end->end_trigger = trigger;
 	timeline_move(p, c,
 		      &(struct move){.ts_ns = ts_ns,
 				     .to = ST_CLOSED,
@@ -233,28 +239,44 @@ void request_gone(struct pipeline *p, const struct event *e)
 		return;
 	if (e->extra.req.retries > c->synack_retransmits)
 		c->synack_retransmits = e->extra.req.retries;
+	if (e->extra.req.type == REQUEST_GONE_LEFT)
+		c->seen |= SEEN_LISTENER_CLOSED;
 	conntab_end(p->conns, c)->end_ns = e->ts_ns;
 	ending_wait(p, c, WAIT_RESET);
 }
 
-/* Gone, and no child has come: its time ran out, its listener closed, or the client reset it. */
+/* Gone, and no child has come: its time ran out, its listener closed, the client reset it, or we did
+ * (tcp_abort_on_overflow, a segment for a listener that is no more). */
 void request_childless(struct pipeline *p, struct conn *c)
 {
-	if (!listener_of(p, c).count)
-		c->seen |= SEEN_LISTENER_CLOSED;
-	else if (!c->synack_retransmits)
-		c->seen |= SEEN_RST_RECEIVED; /* before any time-out only a RST does that */
-	request_end(p, c, conn_end(c)->end_ns);
+	const uint32_t told = SEEN_LISTENER_CLOSED | SEEN_RST_RECEIVED | SEEN_RST_SENT;
+	uint64_t end_ns = conn_end(c)->end_ns;
+	enum trigger trigger = TRIG_TIMER;
+
+	/* TCP_TIMEOUT_INIT: before any time-out only a RST does that */
+	if (!(c->seen & told) && listener_of(p, c).count && !c->synack_retransmits &&
+	    end_ns - c->start_ns < NSEC_PER_SEC)
+		c->seen |= SEEN_RST_RECEIVED;
+	if (c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT))
+		trigger = TRIG_PACKET;
+	else if (c->seen & SEEN_LISTENER_CLOSED) /* found so by a segment, or by its timer */
+		trigger = TRIG_UNKNOWN;
+	request_end(p, c, end_ns, trigger);
 }
 
+/* Base mode: no SYN-ACK has come again for so long that there is no request any more. If that was the
+ * last of them, its time ran out; else a RST or its listener's end took it, and nobody told. */
 void request_expired(struct pipeline *p, struct conn *c)
 {
+	enum { SYNACK_RETRIES = 5 }; /* net.ipv4.tcp_synack_retries, as it comes */
+
 	if (c->seen & SEEN_COOKIE || !(c->detail & DETAIL_SYN_ANSWERED)) {
 		ending_drop(p, c); /* no ACK came for the cookie; a dropped SYN: no connection */
 		return;
 	}
 	c->evidence |= EVIDENCE_ESTIMATE;
-	request_end(p, c, p->now_ns);
+	request_end(p, c, p->now_ns,
+		    c->synack_retransmits < SYNACK_RETRIES ? TRIG_UNKNOWN : TRIG_TIMER);
 }
 
 /* iter/tcp: a request sock that is there now. */

@@ -202,7 +202,7 @@ void segments_rst_sent(struct pipeline *p, const struct event *e)
 	timeline_step(p, c, STEP_RST_SENT, e->ts_ns, TRIG_UNKNOWN, 0, e->extra.reset.reason);
 	report_reset(p, c, e, false);
 	if (c->pending == WAIT_RESET && !minisock_awaits_reset(c))
-		ending_finish(p, c, conn_end(c)->end_ns);
+		ending_awaited(p, c);
 	else
 		minisock_reset_sent(p, c, e);
 }
