@@ -89,15 +89,19 @@ static void a_timeout_clocked_by_icmp_is_one(void **arg)
  * forgotten the connection. One that was sent again and answered long before is no sign of that. */
 static void a_rst_that_answers_what_was_unheard(void **st)
 {
+	enum { RST = 4, ACK = 16 };
 	static const struct {
 		uint32_t in_flight, unsent;
-		uint8_t retransmits, probes;
+		uint8_t retransmits, probes, flags;
 		enum end_reason want;
 	} cases[] = {
-		{500, 0, 2, 0, END_HALF_OPEN}, /* data */
-		{500, 0, 0, 0, END_RESET},
-		{0, 0, 0, 1, END_HALF_OPEN},   /* a keepalive probe */
-		{0, 500, 0, 1, END_RESET},     /* a probe of a shut window */
+		{500, 0, 2, 0, RST | ACK, END_HALF_OPEN}, /* data */
+		{500, 0, 0, 0, RST | ACK, END_RESET},
+		{500, 0, 0, 0, RST, END_HALF_OPEN},	  /* data that met no socket */
+		{0, 0, 0, 1, RST | ACK, END_HALF_OPEN},	  /* a keepalive probe */
+		{0, 500, 0, 1, RST | ACK, END_RESET},	  /* a probe of a shut window */
+		{0, 500, 0, 1, RST, END_HALF_OPEN},	  /* the same, and it met no socket */
+		{0, 0, 0, 0, RST, END_RESET},		  /* a bare ACK: a SYN-ACK's, a challenge */
 	};
 	struct seen s;
 
@@ -106,12 +110,16 @@ static void a_rst_that_answers_what_was_unheard(void **st)
 		struct event again = state(10, 1, 0, ST_ESTABLISHED);
 		struct event rst = state(20, 1, 0, ST_ESTABLISHED);
 		struct event closed = state(20, 1, ST_ESTABLISHED, ST_CLOSED);
+		struct event segment = rst;
 
 		open_client(p, 1);
 		again.kind = EV_RETRANSMIT;
 		again.tcp.ca_state = 4;
 		again.tcp.retransmits = 1;
 		feed(p, again);
+		segment.kind = EV_RST_SEGMENT;
+		segment.extra.seg.tcp_flags = cases[i].flags;
+		feed(p, segment);
 		rst.kind = EV_RST_RECEIVED;
 		rst.tcp.snd_nxt += cases[i].in_flight;
 		rst.tcp.write_seq += cases[i].in_flight + cases[i].unsent;

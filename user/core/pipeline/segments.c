@@ -238,6 +238,8 @@ void segments_rst_received(struct pipeline *p, const struct event *e)
 	identity_tuple(p, c, e);
 	if (is_unheard(e))
 		c->detail |= DETAIL_UNHEARD;
+	if (e->flags & EVF_TCP && e->tcp.snd_una == e->tcp.snd_nxt && !e->tcp.probes_out)
+		c->detail &= ~DETAIL_RST_NO_ACK; /* it answers a bare ACK: no data, no probe */
 	conntab_end(p->conns, c)->rst_ns = e->ts_ns;
 	identity_told(p, c, e->ts_ns);
 	if (doubt_begins(c, e))
