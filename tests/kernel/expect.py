@@ -148,6 +148,12 @@ def unopened(handshake, initiator, reason, conn_state, **more):
                           bytes_received=0, **more)}
 
 
+def childless(initiator, reason, conn_state, **more):
+    """A server's request sock that became no connection: base mode does not see it."""
+    return end("aborted", initiator, reason, conn_state, ["syn_received", "closed"], None,
+               "aborted", optional=True, **more)
+
+
 # The client's FIN_WAIT_2 is a minisock in a namespace that base mode may not enter.
 MAYBE_FIN = Mode(OneOf("normal", "open", "unseen"), "normal")
 
@@ -169,7 +175,20 @@ UNHEARD = OneOf("reset", "half_open")  # a RST answered a FIN: the peer was gone
 FORGOTTEN = Before((5, 12), OneOf("half_open", "reset"),
                    Before((6, 12), Mode(OneOf("half_open", "reset"), "half_open"), "half_open"))
 
+# A filter's RST is no socket's, and has no ACK: full mode sees that much from 5.12 on.
+FILTERS_RST = Before((5, 12), OneOf("half_open", "reset"),
+                     Mode(OneOf("half_open", "reset"), "half_open"))
+
 GIVEN_UP = {"teardown__time_wait": "none"}
+# Its client is gone, and it never heard of that: its own FIN meets nobody.
+LEFT_ALONE = end("reset_received", "local", UNHEARD, "RSTO", OPEN_S + ["fin_wait_1", "closed"],
+                 "s", **GIVEN_UP)
+
+
+def given_up(kind, initiator, reason, path=("closed",), fins="", conn_state="S1", **more):
+    """A client that its kernel gave up."""
+    return end(kind, initiator, reason, conn_state, OPEN_C + list(path), fins, **GIVEN_UP, **more)
+
 
 EXPECT = {
     # ---- FIN both ways ----
@@ -192,6 +211,9 @@ EXPECT = {
     "killed_process": client_first(),
     "shared_by_fork": client_first(),
     "passed": server_first(),
+    "passed_in_close_wait": client_first(),
+    "bound_device": client_first(),
+    "linger_expires": client_first(),
     "forked_workers": server_first(),
     "namespaces": {n: client_first() for n in ("one", "two", "three")},
     "simultaneous_close": {
@@ -205,6 +227,17 @@ EXPECT = {
     "linger_reset": reset("client", "linger_reset"),
     "peer_reset": reset("server", "linger_reset"),
     "unread_data_reset": reset("client", "unread_data_reset"),
+    "data_after_shutdown": reset("client", "reset", ["fin_wait_1", "fin_wait_2"], ["close_wait"],
+                                 "c", "c"),
+    # TCP_LINGER2 < 0: the kernel's own name for it is "abort on linger"
+    "linger2_reset": reset("client", OneOf("linger_reset", "reset"), ["fin_wait_1", "fin_wait_2"],
+                           ["close_wait"], "c", "c"),
+    "both_reset": {"client": reset("client", "linger_reset")["client"],
+                   "server": reset("server", "linger_reset")["server"]},
+    # the first one's server learns by the RST of an ACK: neither data nor a probe
+    "half_open_again": {"first": reset("client", "linger_reset"),
+                        "second": client_first()},
+    "reset_before_accept": reset("client", "linger_reset"),
     "reset_after_fin": reset("client", "linger_reset", ["fin_wait_1", "fin_wait_2"],
                              ["close_wait"], "c", "c"),
     "reset_in_close_wait": reset("server", "linger_reset", ["fin_wait_1", "fin_wait_2"],
@@ -251,8 +284,60 @@ EXPECT = {
                                handshake__duration_ns=Mode(Absent(), Anything()))["server"],
     },
     "fast_open": client_first(handshake="fast_open"),
+    # sent again at once, by the SYN-ACK that did not acknowledge it: no timer
+    "fast_open_ignored": client_first(retransmits__timeout=0, retransmits__syn=0),
+    "fast_open_cookie": {"asks": client_first(), "has": client_first(handshake="fast_open")},
+    "defer_accept": client_first(),
+    "defer_accept_silent": client_first(),
+    "ecn": client_first(),
+    "listener_left": {
+        "client": reset("server", "", got=FORGOTTEN)["client"],
+        # the RST is no socket's: no kernel before 6.12 traces it
+        "server": childless(Before((6, 12), "none", "local"), "listener_closed",
+                            Before((6, 12), "OTH", "RSTR")),
+    },
+    "defer_accept_reset": {"client": reset("client", "linger_reset")["client"],
+                           "server": childless("peer", "reset", "RSTO",
+                                               handshake__synack_retransmits=0)},
+    "reset_in_handshake": {"client": unopened("aborted", "none", "unknown", "S0")["client"],
+                           "server": childless("peer", "reset", "RSTO",
+                                               handshake__synack_retransmits=1)},
+    # what the RST answers is a bare ACK, and its sender never had the connection
+    "accept_queue_abort": {
+        "late": {"client": reset("server", "")["client"],
+                 "server": childless("local", "reset", "RSTR", handshake__synack_retransmits=1)},
+        "waits": client_first(),
+    },
+    "mptcp": client_first(),
+    # its socket's close() is a shutdown(SHUT_WR) of the subflow, by the kernel
+    "mptcp_fallback": client_first(OneOf("half_closed", "normal")),
     "time_wait_reuse": {"first": client_first(), "second": client_first()},
     "time_wait_syn": {"first": server_first(), "second": client_first()},
+
+    # ---- a packet filter ----
+    "filter_rst_syn": unopened("refused", "peer", "refused", "REJ"),
+    "filter_icmp_syn": unopened("aborted", OneOf("none", "kernel"), "icmp", "S0"),
+    "filter_port_syn": unopened("aborted", OneOf("none", "kernel"), "icmp", "S0"),
+    "filter_rst_data": {"client": reset("server", "", got=FILTERS_RST)["client"],
+                        "server": LEFT_ALONE},
+    # an ICMP message ends no open connection: nobody answered, and that did
+    "filter_icmp_data": {"client": given_up("timed_out", "kernel", "retransmit_timeout"),
+                         "server": LEFT_ALONE},
+    "filter_port_data": {"client": given_up("timed_out", "kernel", "retransmit_timeout"),
+                         "server": LEFT_ALONE},
+    "output_icmp_syn": unopened("aborted", OneOf("none", "kernel"), "icmp", "S0"),
+    "output_drop_syn": unopened("timed_out", "kernel", "syn_timeout", "S0"),
+    # what never left was no probe, and that FIN is nobody's
+    "output_drop_data": {
+        "client": given_up("timed_out", "kernel", "retransmit_timeout",
+                           retransmits__zero_window_probe=Absent()),
+        "server": LEFT_ALONE,
+    },
+    "output_drop_fin": {
+        "client": given_up("orphaned", "kernel", "retransmit_timeout", ["fin_wait_1", "closed"],
+                           retransmits__zero_window_probe=Absent()),
+        "server": LEFT_ALONE,
+    },
 
     # ---- timers ----
     "retransmit": client_first(),
@@ -273,6 +358,30 @@ EXPECT = {
                       **GIVEN_UP),
         "server": end("reset_received", "local", UNHEARD, "RSTO",
                       OPEN_S + ["fin_wait_1", "closed"], "s", **GIVEN_UP),
+    },
+    "user_timeout_syn": unopened("timed_out", "kernel", "user_timeout", "S0"),
+    "user_timeout_window": {
+        "client": given_up("timed_out", "kernel", "user_timeout",
+                           retransmits__zero_window_probe=AtLeast(1)),
+        "server": reset("server", "unread_data_reset")["server"],
+    },
+    "user_timeout_fin": {
+        name: {
+            "client": given_up(kind, "local", "user_timeout", ["fin_wait_1", "closed"], "c", "S2"),
+            "server": end("reset_received", "peer", UNHEARD, "RSTO", OPEN_S + SECOND, "cs",
+                          **GIVEN_UP),
+        } for name, kind in (("held", "timed_out"), ("orphan", "orphaned"))
+    },
+    "keepalive_user_timeout": {
+        "client": given_up("timed_out", "kernel", "user_timeout", conn_state="RSTO",
+                           retransmits__keepalive=AtLeast(1)),
+        "server": reset("client", "")["server"],
+    },
+    # the FIN was never sent, so nobody's came first
+    "fin_unsent": {
+        "client": given_up("orphaned", "kernel", "zero_window_timeout", ["fin_wait_1", "closed"],
+                           retransmits__zero_window_probe=AtLeast(1)),
+        "server": reset("server", "unread_data_reset")["server"],
     },
     "rto_death": {
         "client": end("timed_out", "kernel", "retransmit_timeout", "S1", OPEN_C + ["closed"],

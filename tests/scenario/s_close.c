@@ -187,6 +187,41 @@ static void v4mapped(struct run *r)
 	pair_finish(r, &p);
 }
 
+static void device_bind(struct run *r, int fd)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo")) < 0)
+		run_fail(r, "SO_BINDTODEVICE: errno %d", errno);
+}
+
+/* SO_BINDTODEVICE at both ends: only with its interface does sock_diag find such a socket. */
+static void bound_device(struct run *r)
+{
+	int listener = sock_new(r, AF_INET);
+	struct sockaddr_storage a;
+	struct pair p;
+
+	sock_address(&a, AF_INET, r->port);
+	sock_bind(r, listener, &a);
+	device_bind(r, listener); /* its children's too */
+	if (listen(listener, 4) < 0)
+		run_fail(r, "listen: errno %d", errno);
+	p.client = sock_new(r, AF_INET);
+	device_bind(r, p.client);
+	p.c = end_new(r, "main", ROLE_CLIENT);
+	p.s = end_new(r, "main", ROLE_SERVER);
+	sock_connect_start(r, p.client, &a);
+	sock_connect_finish(r, p.client, 3000);
+	p.server = sock_accept(r, listener);
+	close(listener);
+	end_describe(r, p.c, p.client);
+	end_describe(r, p.s, p.server);
+	exchange(r, &p, 20, 30);
+	end_close(p.c, p.client);
+	end_drain(r, p.s, p.server);
+	pause_ms(r->hold_ms); /* the client is an orphan in FIN_WAIT_2 */
+	end_close(p.s, p.server);
+}
+
 static void churn(struct run *r)
 {
 	int listener = sock_listen(r, AF_INET, 16);
@@ -222,6 +257,7 @@ const struct scenario scenarios_close[] = {
 	{"bulk", "2 MiB one way", bulk, 0},
 	{"ipv6", "over ::1", ipv6, 0},
 	{"v4mapped", "an IPv6 server's IPv4 client", v4mapped, 0},
+	{"bound_device", "both sockets are bound to the interface", bound_device, NEED_ROOT},
 	{"churn", "--count connections, one after another", churn, 0},
 	{0},
 };

@@ -15,20 +15,6 @@
 
 enum { LIMIT_MS = 20000 };
 
-/* A client whose SYN is out. */
-static int client_start(struct run *r, struct end **e, const char *conn)
-{
-	int fd = sock_new(r, AF_INET);
-	struct sockaddr_storage a;
-
-	sock_address(&a, AF_INET, r->port);
-	*e = end_new(r, conn, ROLE_CLIENT);
-	sock_connect_start(r, fd, &a);
-	end_describe(r, *e, fd);
-	(*e)->peer = a;
-	return fd;
-}
-
 static void refused(struct run *r)
 {
 	struct end *c;

@@ -180,6 +180,37 @@ static void passed(struct run *r)
 	close(listener);
 }
 
+/* The same of a socket whose peer has closed already: the worker's close() is the second. */
+static void passed_in_close_wait(struct run *r)
+{
+	int listener = sock_listen(r, AF_INET, 4), between[2], server, client;
+	struct end *c, *s;
+	pid_t worker;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, between) < 0)
+		run_fail(r, "socketpair: errno %d", errno);
+	worker = run_fork(r);
+	if (worker == 0) {
+		prctl(PR_SET_NAME, "the-worker");
+		close(listener);
+		server = descriptor_receive(r, between[1]);
+		pause_ms(100); /* alone with it */
+		close(server);
+		_exit(0);
+	}
+	client = client_open(r, &c);
+	s = end_new(r, "main", ROLE_SERVER);
+	server = sock_accept(r, listener);
+	end_describe(r, s, server);
+	end_close(c, client);
+	end_drain(r, s, server);
+	descriptor_send(r, between[0], server);
+	close(server);
+	s->closer = worker;
+	run_wait(r, worker);
+	close(listener);
+}
+
 /* One listener, two workers that accept from it: who accepted differs from who listens. */
 static void forked_workers(struct run *r)
 {
@@ -246,6 +277,8 @@ const struct scenario scenarios_owner[] = {
 	{"killed_process", "the client's process is killed", killed_process, 0},
 	{"shared_by_fork", "a child has the socket too, and closes last", shared_by_fork, 0},
 	{"passed", "accepted by one process, closed by another (SCM_RIGHTS)", passed, 0},
+	{"passed_in_close_wait", "the client has closed; the socket is handed on and closed there",
+	 passed_in_close_wait, 0},
 	{"forked_workers", "two workers accept from their parent's listener", forked_workers, 0},
 	{"namespaces", "one tuple in three namespaces", namespaces, NEED_NETNS},
 	{0},

@@ -8,6 +8,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -113,6 +114,86 @@ static void half_open(struct run *r)
 	end_close(p.c, p.client);
 }
 
+/* Shut for both directions and held: data that comes then is answered by RST (RFC 1122, 4.2.2.13). */
+static void data_after_shutdown(struct run *r)
+{
+	struct pair p;
+
+	pair_open(r, &p, "main", AF_INET);
+	shutdown(p.client, SHUT_RDWR);
+	end_drain(r, p.s, p.server);
+	pause_ms(100); /* a FIN's ACK may be delayed */
+	end_send(r, p.s, p.server, 10);
+	end_await_error(r, p.server, EPIPE, LIMIT_MS);
+	end_close(p.c, p.client);
+	end_close(p.s, p.server);
+}
+
+/* TCP_LINGER2 < 0: nobody waits for the server's FIN; the RST answers its ACK. */
+static void linger2_reset(struct run *r)
+{
+	struct pair p;
+
+	pair_open(r, &p, "main", AF_INET);
+	sock_option(r, p.client, IPPROTO_TCP, TCP_LINGER2, -1);
+	end_close(p.c, p.client);
+	end_await_error(r, p.server, EPIPE, LIMIT_MS);
+	end_close(p.s, p.server);
+}
+
+/* Both reset, and neither hears of the other's RST. */
+static void both_reset(struct run *r)
+{
+	struct pair p;
+
+	pair_open(r, &p, "main", AF_INET);
+	end_send(r, p.c, p.client, 50);
+	end_receive(r, p.s, p.server, 50);
+	loss_start(r, p.server, LOSE_RST);
+	sock_linger_reset(r, p.client);
+	end_close(p.c, p.client);
+	sock_linger_reset(r, p.server);
+	end_close(p.s, p.server);
+}
+
+/* The server missed the client's RST; the client opens the same ports again (RFC 9293, figure 9):
+ * its SYN is answered by an ACK, that by a RST, and only the next SYN opens. */
+static void half_open_again(struct run *r)
+{
+	struct sockaddr_storage from, to;
+	int listener = sock_listen(r, AF_INET, 4);
+	struct pair p[2];
+
+	sock_address(&from, AF_INET, (uint16_t)(r->port + 500));
+	sock_address(&to, AF_INET, r->port);
+	for (int again = 0; again < 2; again++) {
+		const char *conn = again ? "second" : "first";
+
+		p[again].client = sock_new(r, AF_INET);
+		p[again].c = end_new(r, conn, ROLE_CLIENT);
+		p[again].s = end_new(r, conn, ROLE_SERVER);
+		sock_bind(r, p[again].client, &from);
+		sock_connect_start(r, p[again].client, &to);
+		if (again) {
+			end_await_error(r, p[0].server, ECONNRESET, LIMIT_MS);
+			end_close(p[0].s, p[0].server);
+		}
+		sock_connect_finish(r, p[again].client, LIMIT_MS);
+		p[again].server = sock_accept(r, listener);
+		end_describe(r, p[again].c, p[again].client);
+		end_describe(r, p[again].s, p[again].server);
+		if (again)
+			break;
+		loss_start(r, p[0].server, LOSE_RST);
+		sock_linger_reset(r, p[0].client);
+		end_close(p[0].c, p[0].client);
+		pause_ms(50);
+		loss_stop(r, p[0].server);
+	}
+	pair_finish(r, &p[1]);
+	close(listener);
+}
+
 /* A connection that waits in the accept queue of `listener`. */
 static void queued_open(struct run *r, struct pair *p, int listener)
 {
@@ -153,6 +234,19 @@ static void never_accepted(struct run *r)
 	run_hold(r);
 	close(p.listener);
 	pause_ms(50);
+}
+
+/* The client resets while the connection waits to be accepted; accept() gives what is left of it. */
+static void reset_before_accept(struct run *r)
+{
+	struct pair p;
+
+	queued_open(r, &p, sock_listen(r, AF_INET, 4));
+	sock_linger_reset(r, p.client);
+	end_close(p.c, p.client);
+	pause_ms(50);
+	close(sock_accept(r, p.listener));
+	close(p.listener);
 }
 
 /* connect() to nobody (AF_UNSPEC) resets; the same socket, and cookie, then connects anew. */
@@ -245,12 +339,18 @@ const struct scenario scenarios_reset[] = {
 	{"reset_after_fin", "the client's FIN, then the client's RST", reset_after_fin, 0},
 	{"reset_in_close_wait", "the client's FIN, then the server's RST", reset_in_close_wait, 0},
 	{"write_after_close", "the server sends to a client that closed", write_after_close, 0},
+	{"data_after_shutdown", "data comes after shutdown(SHUT_RDWR)", data_after_shutdown, 0},
+	{"linger2_reset", "the client closes with TCP_LINGER2 < 0", linger2_reset, 0},
+	{"both_reset", "both ends reset, and neither hears of it", both_reset, 0},
+	{"half_open_again", "a new SYN on the ports of a connection that only the server knows",
+	 half_open_again, 0},
 	{"half_open", "the server's RST is lost; the client's data is answered by another",
 	 half_open, 0},
 	{"listener_closed", "the listener closes with the connection in its queue", listener_closed,
 	 0},
 	{"never_accepted", "client connects, sends, closes; nobody accepts; the listener closes",
 	 never_accepted, 0},
+	{"reset_before_accept", "the client resets before anybody accepts", reset_before_accept, 0},
 	{"reconnect", "disconnected by connect(AF_UNSPEC), connected again: one socket, two lives",
 	 reconnect, 0},
 	{"sock_destroy", "the client's socket is destroyed as by ss -K", sock_destroy, NEED_ROOT},

@@ -85,6 +85,86 @@ static void user_timeout(struct run *r)
 	pause_ms(20);
 }
 
+/* No answer to any SYN; of those tcp_syn_retries would allow more. */
+static void user_timeout_syn(struct run *r)
+{
+	int listener = sock_listen(r, AF_INET, 4), fd = sock_new(r, AF_INET);
+	struct sockaddr_storage a;
+	struct end *c;
+
+	loss_start(r, listener, LOSE_ALL);
+	sock_option(r, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1500);
+	sock_address(&a, AF_INET, r->port);
+	c = end_new(r, "main", ROLE_CLIENT);
+	sock_connect_start(r, fd, &a);
+	end_describe(r, c, fd);
+	c->peer = a;
+	end_await_error(r, fd, ETIMEDOUT, LIMIT_MS);
+	end_count_retransmits(r, c, fd);
+	end_close(c, fd);
+	close(listener);
+}
+
+/* Nobody acknowledges the client's FIN: its process has the socket still, or is done with it. */
+static void user_timeout_fin(struct run *r)
+{
+	static const char *const names[] = {"held", "orphan"};
+
+	for (int orphan = 0; orphan < 2; orphan++) {
+		struct pair p;
+
+		pair_open(r, &p, names[orphan], AF_INET);
+		sock_option(r, p.client, IPPROTO_TCP, TCP_USER_TIMEOUT, 600);
+		loss_start(r, p.client, LOSE_ALL);
+		if (orphan) {
+			end_close(p.c, p.client);
+			pause_ms(1500);
+		} else {
+			shutdown(p.client, SHUT_WR);
+			end_await_error(r, p.client, ETIMEDOUT, LIMIT_MS);
+			end_count_retransmits(r, p.c, p.client);
+			end_close(p.c, p.client);
+		}
+		end_drain(r, p.s, p.server);
+		end_close(p.s, p.server); /* its FIN meets nobody: RST */
+		pause_ms(20);
+	}
+}
+
+static void keepalive_user_timeout(struct run *r)
+{
+	struct pair p;
+
+	pair_open(r, &p, "main", AF_INET);
+	sock_option(r, p.client, IPPROTO_TCP, TCP_KEEPIDLE, 1);
+	sock_option(r, p.client, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+	sock_option(r, p.client, IPPROTO_TCP, TCP_KEEPCNT, 9);
+	sock_option(r, p.client, IPPROTO_TCP, TCP_USER_TIMEOUT, 1500);
+	sock_option(r, p.client, SOL_SOCKET, SO_KEEPALIVE, 1);
+	loss_start(r, p.client, LOSE_ALL);
+	end_await_error(r, p.client, ETIMEDOUT, LIMIT_MS);
+	end_close(p.c, p.client);
+	end_await_error(r, p.server, ECONNRESET, LIMIT_MS);
+	end_close(p.s, p.server);
+}
+
+/* close() waits a second for what is on its way, and gives up waiting; the kernel does not. */
+static void linger_expires(struct run *r)
+{
+	struct linger second = {.l_onoff = 1, .l_linger = 1};
+	struct pair p;
+
+	pair_open(r, &p, "main", AF_INET);
+	loss_start(r, p.server, LOSE_ALL);
+	end_send(r, p.c, p.client, 60);
+	if (setsockopt(p.client, SOL_SOCKET, SO_LINGER, &second, sizeof(second)) < 0)
+		run_fail(r, "SO_LINGER: errno %d", errno);
+	end_close(p.c, p.client);
+	loss_stop(r, p.server);
+	end_drain(r, p.s, p.server);
+	end_close(p.s, p.server);
+}
+
 static void rto_death(struct run *r)
 {
 	struct pair p;
@@ -146,21 +226,51 @@ static void zero_window(struct run *r)
 	pair_finish(r, &p);
 }
 
+/* The window is shut and the other side silent. What the window took was sent, and no more: the
+ * rest waits at the client. */
+static void window_forsaken(struct run *r, struct pair *p)
+{
+	int taken;
+
+	window_open(r, p);
+	window_fill(r, p);
+	if (ioctl(p->server, SIOCINQ, &taken) < 0)
+		run_fail(r, "SIOCINQ: errno %d", errno);
+	p->s->received = p->c->sent = (uint64_t)taken;
+	loss_start(r, p->client, LOSE_ALL);
+}
+
 static void zero_window_timeout(struct run *r)
 {
 	struct pair p;
-	int taken;
 
 	net_sysctl(r, "tcp_retries2", "2");
-	window_open(r, &p);
-	window_fill(r, &p);
-	/* what the window took, and no more: the rest waits at the client, unsent */
-	if (ioctl(p.server, SIOCINQ, &taken) < 0)
-		run_fail(r, "SIOCINQ: errno %d", errno);
-	p.s->received = p.c->sent = (uint64_t)taken;
-	loss_start(r, p.client, LOSE_ALL);
+	window_forsaken(r, &p);
 	end_await_error(r, p.client, ETIMEDOUT, LIMIT_MS);
 	end_close(p.c, p.client);
+	end_close(p.s, p.server);
+}
+
+static void user_timeout_window(struct run *r)
+{
+	struct pair p;
+
+	window_forsaken(r, &p);
+	sock_option(r, p.client, IPPROTO_TCP, TCP_USER_TIMEOUT, 700);
+	end_await_error(r, p.client, ETIMEDOUT, LIMIT_MS);
+	end_close(p.c, p.client);
+	end_close(p.s, p.server);
+}
+
+/* close(), and the FIN waits behind the data that the window does not take. */
+static void fin_unsent(struct run *r)
+{
+	struct pair p;
+
+	net_sysctl(r, "tcp_orphan_retries", "2");
+	window_forsaken(r, &p);
+	end_close(p.c, p.client);
+	pause_ms(3000);
 	end_close(p.s, p.server);
 }
 
@@ -213,9 +323,20 @@ const struct scenario scenarios_timer[] = {
 	{"keepalive_timeout", "the server is silent; the client's keepalive gives up",
 	 keepalive_timeout, 0},
 	{"user_timeout", "the server is silent; TCP_USER_TIMEOUT gives up", user_timeout, 0},
+	{"user_timeout_syn", "TCP_USER_TIMEOUT ends an unanswered SYN", user_timeout_syn, 0},
+	{"user_timeout_window", "TCP_USER_TIMEOUT ends data that waits for a shut window",
+	 user_timeout_window, NEED_NETNS},
+	{"user_timeout_fin", "TCP_USER_TIMEOUT ends an unacknowledged FIN, held and orphaned",
+	 user_timeout_fin, NEED_NETNS},
+	{"keepalive_user_timeout", "TCP_USER_TIMEOUT ends a silent idle connection",
+	 keepalive_user_timeout, 0},
+	{"linger_expires", "SO_LINGER's second is over before the FIN is acknowledged",
+	 linger_expires, NEED_NETNS},
 	{"rto_death", "the server is silent; retransmission gives up", rto_death, NEED_NETNS},
 	{"zero_window", "the server does not read for a while: zero-window probes", zero_window, 0},
 	{"zero_window_timeout", "the window is shut and the server silent", zero_window_timeout,
+	 NEED_NETNS},
+	{"fin_unsent", "closed behind a shut window: probes without an answer, no FIN", fin_unsent,
 	 NEED_NETNS},
 	{"orphan_fin_wait_2", "the client is gone, the server never closes", orphan_fin_wait_2, 0},
 	{"fin_wait_1_timeout", "nobody acknowledges the client's FIN", fin_wait_1_timeout,

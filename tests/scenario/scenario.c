@@ -28,8 +28,8 @@
 #include "scenario.h"
 
 static const struct scenario *const tables[] = {
-	scenarios_close, scenarios_reset, scenarios_handshake, scenarios_timer,
-	scenarios_owner, scenarios_wire,  scenarios_long,
+	scenarios_close, scenarios_reset,  scenarios_handshake, scenarios_listen, scenarios_timer,
+	scenarios_owner, scenarios_filter, scenarios_wire,	scenarios_mptcp,  scenarios_long,
 };
 
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };

@@ -85,7 +85,8 @@ struct scenario {
 
 /* The table, a slice from each room; terminated by a row without name. */
 extern const struct scenario scenarios_close[], scenarios_reset[], scenarios_handshake[],
-	scenarios_timer[], scenarios_owner[], scenarios_wire[], scenarios_long[];
+	scenarios_listen[], scenarios_timer[], scenarios_owner[], scenarios_filter[],
+	scenarios_wire[], scenarios_mptcp[], scenarios_long[];
 
 /* ---- run (run.c): how a scenario's process ends and waits ---- */
 void run_fail(struct run *r, const char *fmt, ...)
@@ -132,6 +133,8 @@ void sock_connect_finish(struct run *r, int fd, unsigned limit_ms);
 int sock_accept(struct run *r, int listener);
 void sock_option(struct run *r, int fd, int level, int name, int value);
 void sock_linger_reset(struct run *r, int fd);
+/* A client of r->port on the loopback whose SYN is out. */
+int client_start(struct run *r, struct end **e, const char *conn);
 
 /* A connection over the loopback, both ends held here. */
 struct pair {
@@ -165,6 +168,12 @@ void net_sysctl(struct run *r, const char *name, const char *value);
 void net_veth(struct run *r, const char *here, int netns, const char *there);
 void net_up(struct run *r, const char *ifname, const char *address);
 void net_plain(struct run *r, const char *ifname); /* no checksum or segmentation offload */
+
+/* ---- rules (rules.c): a packet filter, in a namespace of our own ---- */
+/* One rule at this hook of the namespace; skips where it cannot be had. */
+void rules_set(struct run *r, const char *hook, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void rules_clear(struct run *r);
 
 /* ---- wire (wire.c): two namespaces and whoever carries frames between them ---- */
 enum wire_rule {
