@@ -131,6 +131,7 @@ enum owner_source { OWNER_NONE, OWNER_LISTENER, OWNER_HOLDER, OWNER_ACTOR, OWNER
 enum {
 	DETAIL_USER_TIMEOUT = 1 << 0,  /* TCP_USER_TIMEOUT, not a number of tries, ended it */
 	DETAIL_UNHEARD = 1 << 1,       /* as the RST came, what was sent again (or a probe) had no answer */
+	DETAIL_TAKEN_OVER = 1 << 2,    /* a new connection began on the tuple of its minisock */
 	DETAIL_RST_NO_ACK = 1 << 3,    /* the RST received had no ACK flag: no socket answered */
 	DETAIL_FW2_EXPIRED = 1 << 4,   /* the orphan FIN_WAIT_2 minisock ran out */
 	DETAIL_ICMP = 1 << 5,          /* an error without a RST */

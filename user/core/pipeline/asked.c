@@ -54,7 +54,7 @@ static void found_gone(struct pipeline *p, struct conn *c, uint64_t now_ns)
 		minisock_gone(p, c, over_ns, false);
 		return;
 	}
-	if (!was_reset(p, c, now_ns)) {
+	if (c->detail & DETAIL_TAKEN_OVER || !was_reset(p, c, now_ns)) {
 		gone_unasked(p, c);
 		return;
 	}
@@ -107,6 +107,7 @@ void asked_minisock(struct pipeline *p, const struct event *e)
 		minisock_fin(p, c, fin_ns, EVIDENCE_LOOKUP);
 		minisock_time_wait(p, c, fin_ns, true);
 	} else if (minisock_has(c)) {
+		c->detail &= ~DETAIL_TAKEN_OVER; /* whoever wanted its tuple did not get it */
 		c->timer = TIMER_FIN_WAIT_2;
 		/* kept as the whole life, counted from the state's beginning */
 		c->timer_expires_ms = (e->ts_ns - c->state_ns + left_ns) / NSEC_PER_MS;

@@ -269,6 +269,15 @@ static bool is_icmp(const struct conn *c, const struct event_tcp *t, enum tcp_st
 	       err == ENONET;
 }
 
+/* LAST_ACK and CLOSING end gently by the acknowledgement of our FIN alone. Where that has not come and
+ * there is no error, its process let go of it with data unread, which sends a RST, or with SO_LINGER 0:
+ * that sends none once the FIN is out (tcp_disconnect()). */
+static bool fin_unanswered(const struct event *e)
+{
+	return (e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING) && e->flags & EVF_TCP &&
+	       !e->tcp.err && e->tcp.snd_una != e->tcp.write_seq;
+}
+
 /* A close by err 0 of a socket that had not said FIN and got none is a reset by its own process
  * (SO_LINGER 0, unread data, disconnect) or by its listener's end; the RST is announced next. */
 static bool implies_rst(const struct conn *c, const struct event *e)
@@ -277,8 +286,10 @@ static bool implies_rst(const struct conn *c, const struct event *e)
 		return true; /* doubt_answered() */
 	if (e->tcp.err || c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT))
 		return false;
-	return e->old_state != ST_LAST_ACK && e->old_state != ST_CLOSING &&
-	       e->old_state != ST_SYN_SENT && e->old_state != ST_TIME_WAIT;
+	if (e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING)
+		return fin_unanswered(e) && (c->seen & SEEN_UNREAD_AT_CLOSE ||
+					     e->tcp.snd_nxt != e->tcp.write_seq);
+	return e->old_state != ST_SYN_SENT && e->old_state != ST_TIME_WAIT;
 }
 
 static enum trigger end_trigger(const struct conn *c, const struct event *e)
@@ -289,7 +300,9 @@ static enum trigger end_trigger(const struct conn *c, const struct event *e)
 		return TRIG_TIMER;
 	if (c->seen & SEEN_RST_RECEIVED || is_icmp(c, &e->tcp, e->old_state))
 		return TRIG_PACKET;
-	if (e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING)
+	if ((e->old_state == ST_LAST_ACK || e->old_state == ST_CLOSING) && !fin_unanswered(e))
+		return TRIG_PACKET;
+	if (e->tcp.err == ECONNRESET) /* tcp_reset(), perhaps of what came while a call had the lock */
 		return TRIG_PACKET;
 	if (e->flags & EVF_OWNED || e->flags & EVF_TASK)
 		return TRIG_SYSCALL;
@@ -314,6 +327,7 @@ static void unsent_fin(struct conn *c, struct conn_end *end, const struct event_
 
 static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 {
+	enum { SHUT_BOTH = 3 };
 	const struct event_tcp *t = &e->tcp;
 	struct conn_end *end = conntab_end(p->conns, c);
 	bool icmp = is_icmp(c, t, e->old_state);
@@ -333,9 +347,9 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 		ending_gave_up(p, c, e, icmp);
 	else
 		ending_syn_gave_up(c, e);
-	if (t->rcv_nxt != t->copied_seq && !(c->seen & SEEN_FIN_PEER && c->rx_queue == 0))
+	if (t->rcv_nxt - t->copied_seq > !!(c->seen & SEEN_FIN_PEER)) /* an EOF is no data */
 		c->seen |= SEEN_UNREAD_AT_CLOSE;
-	if (!t->shutdown) /* tcp_close() has set it by then, tcp_disconnect() has not */
+	if (t->shutdown != SHUT_BOTH) /* tcp_close() has set it by then, tcp_disconnect() sets none */
 		c->detail |= DETAIL_DISCONNECTED;
 	if (icmp && !end->gave_up)
 		c->detail |= DETAIL_ICMP;
@@ -418,6 +432,7 @@ void ending_closed(struct pipeline *p, struct conn *c, const struct event *e)
 		return;
 	end_facts(p, c, e);
 	if (gentle && (e->old_state == ST_FIN_WAIT_2 || e->old_state == ST_CLOSING) &&
+	    !fin_unanswered(e) &&
 	    (e->flags & EVF_DONE || conn_end(c)->tw_substate == ST_TIME_WAIT)) {
 		if (!(c->seen & SEEN_FIN_PEER)) {
 			struct conn_end *end = conntab_end(p->conns, c);

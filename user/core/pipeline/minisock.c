@@ -164,6 +164,18 @@ void minisock_did_reset(struct pipeline *p, struct conn *c)
 	ended_by_reset(p, c, ts_ns);
 }
 
+/* Did the other end's FIN come to this minisock? It was acknowledged, which only that can have done;
+ * or its process did not wait for that, and reset: within a namespace the FIN went ahead, and what is
+ * sent arrives in its order. */
+static bool fin_came_from(const struct conn *c, const struct conn *peer)
+{
+	const struct conn_end *end = conn_end(peer);
+
+	return end->end_old_state == ST_LAST_ACK && !end->err && peer->seen & SEEN_FIN_LOCAL &&
+	       !(peer->seen & SEEN_RST_RECEIVED) &&
+	       (end->end_trigger == TRIG_PACKET || peer->netns == c->netns);
+}
+
 void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
 {
 	struct conn *c = identity_peer(p, peer);
@@ -172,9 +184,7 @@ void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
 	if (!c || !minisock_has(c))
 		return;
 	end = conntab_end(p->conns, c);
-	if (conn_end(peer)->end_old_state == ST_LAST_ACK && !conn_end(peer)->err &&
-	    !(peer->seen & (SEEN_RST_SENT | SEEN_RST_RECEIVED))) {
-		/* Its FIN was acknowledged, and only this minisock can have done that. */
+	if (fin_came_from(c, peer)) {
 		minisock_fin(p, c, end->fin_peer_ns ? end->fin_peer_ns : ts_ns, EVIDENCE_PAIR);
 		minisock_time_wait(p, c, ts_ns, true);
 		return;
@@ -192,16 +202,16 @@ void minisock_peer_ended(struct pipeline *p, struct conn *peer, uint64_t ts_ns)
 	}
 }
 
-/* A new connection took the tuple of one that was held in TIME_WAIT. */
+/* A new connection took the tuple of one that was held in TIME_WAIT, or of an orphan's FIN_WAIT_2: a
+ * port that was bound to is taken at once, whatever tcp_tw_reuse says. */
 void minisock_reused(struct pipeline *p, const struct conn *fresh)
 {
-	struct conn *old;
+	struct conn *old = conntab_find_tuple(p->conns, fresh->netns, fresh->local, fresh->lport,
+					      fresh->peer, fresh->pport, fresh);
 
-	if (!p->cfg.until_reaped)
-		return;
-	old = conntab_find_tuple(p->conns, fresh->netns, fresh->local, fresh->lport, fresh->peer,
-				 fresh->pport, fresh);
-	if (old && old->state == ST_TIME_WAIT)
+	if (old && minisock_has(old))
+		old->detail |= DETAIL_TAKEN_OVER;
+	if (p->cfg.until_reaped && old && old->state == ST_TIME_WAIT)
 		minisock_reaped(p, old,
 				conn_end(old)->tw_left_ns ? conn_end(old)->tw_left_ns
 							  : fresh->start_ns,
@@ -280,7 +290,7 @@ void minisock_no_socket(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 }
 
 /* An orphan FIN_WAIT_2 leaves before its time by a RST from the peer, by its namespace's end, or by
- * the RST with which it answers data: what is none of the others is the last. Kernels before 6.12
+ * the RST with which it answers data, or for a new connection: what is none of the others is that RST. Kernels before 6.12
  * do not trace that RST. */
 static void left_early(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge)
 {
@@ -288,6 +298,7 @@ static void left_early(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool 
 	struct conn_end *end = conntab_end(p->conns, c);
 
 	if (purge || c->seen & SEEN_RST_RECEIVED || !c->timer_expires_ms ||
+	    c->detail & DETAIL_TAKEN_OVER ||
 	    lived_ms + 20 >= c->timer_expires_ms)
 		return;
 	c->seen |= SEEN_RST_SENT;

@@ -287,6 +287,8 @@ void segments_error(struct pipeline *p, const struct event *e)
 
 	if (!c || !e->tcp.err || !(e->flags & EVF_TCP))
 		return;
+	if (conn_end(c)->rst_doubt)
+		return; /* it was told after the ->CLOSE that is held: as late as any behind an end */
 	timeline_step(p, c, STEP_ERROR, e->ts_ns, TRIG_PACKET, 0, e->tcp.err);
 }
 

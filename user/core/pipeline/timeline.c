@@ -203,13 +203,17 @@ static void established_server(struct pipeline *p, struct conn *c, const struct 
 	listener_established(p, c);
 }
 
+/* What was sent again before ESTABLISHED were SYNs; where SYNs crossed, SYN-ACKs as well. */
 void timeline_syns(struct pipeline *p, struct conn *c, const struct event_tcp *t)
 {
-	if (t->total_retrans > c->syn_retransmits)
-		c->syn_retransmits = t->total_retrans < UINT8_MAX ? t->total_retrans : UINT8_MAX;
-	if (t->total_retrans > conn_end(c)->retransmits[RT_SYN])
+	uint32_t synacks = conn_end(c)->retransmits[RT_SYNACK];
+	uint32_t again = t->total_retrans > synacks ? t->total_retrans - synacks : 0;
+
+	if (again > c->syn_retransmits)
+		c->syn_retransmits = again < UINT8_MAX ? again : UINT8_MAX;
+	if (again > conn_end(c)->retransmits[RT_SYN])
 		conntab_end(p->conns, c)->retransmits[RT_SYN] =
-			t->total_retrans < UINT16_MAX ? t->total_retrans : UINT16_MAX;
+			again < UINT16_MAX ? again : UINT16_MAX;
 }
 
 static void enter_established(struct pipeline *p, struct conn *c, const struct event *e)
