@@ -32,8 +32,11 @@ struct row {
 };
 
 struct told {
-	unsigned events;
+	unsigned events, again;
 	uint8_t last_state[2]; /* of the ends with port 1000 (A) and 2000 (B) */
+	uint32_t states[2];    /* bits of all that were told */
+	uint32_t last_una[2], last_rcv_nxt[2];
+	uint64_t syn_ns;       /* the newest SYN_SENT's */
 };
 
 static void on_event(void *ctx, const struct event *e)
@@ -41,8 +44,17 @@ static void on_event(void *ctx, const struct event *e)
 	struct told *t = ctx;
 
 	t->events++;
-	if (e->kind == EV_STATE)
-		t->last_state[e->lport == 2000] = e->new_state;
+	t->again += e->kind == EV_RETRANSMIT;
+	if (e->kind == EV_STATE) {
+		unsigned end = e->lport == 2000;
+
+		t->last_state[end] = e->new_state;
+		t->states[end] |= 1u << e->new_state;
+		t->last_una[end] = e->tcp.snd_una;
+		t->last_rcv_nxt[end] = e->tcp.rcv_nxt;
+		if (e->new_state == ST_SYN_SENT)
+			t->syn_ns = e->ts_ns;
+	}
 }
 
 static struct wire_segment segment(const struct row *r)
@@ -273,6 +285,120 @@ static void test_wraps(void **state)
 	PLAY(rows, &t);
 }
 
+/* A RST says what had come before it: data that nobody had acknowledged, and the FIN. */
+static void test_a_reset_acknowledges(void **state)
+{
+	static const struct row rows[] = {
+		OPENED,
+		{A, ACK, 101, 301, 50, FLOW_STEP_NONE, ST_ESTABLISHED, ST_ESTABLISHED, 0},
+		{A, FIN | ACK, 151, 301, 0, FLOW_FIN_1, ST_FIN_WAIT_1, ST_ESTABLISHED, 0},
+		{B, RST | ACK, 301, 152, 0, FLOW_RESET, ST_CLOSED, ST_CLOSED, 0},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+	assert_true(t.states[B] & 1u << ST_CLOSE_WAIT);
+	assert_int_equal(t.last_rcv_nxt[B], 152);
+}
+
+/* A FIN that its receiver has not acknowledged in what it said since did not come; else it went ahead. */
+static void test_a_reset_behind_a_fin(void **state)
+{
+	static const struct row lost[] = {
+		OPENED,
+		{A, FIN | ACK, 151, 301, 0, FLOW_FIN_1, ST_FIN_WAIT_1, ST_ESTABLISHED, 0},
+		{B, ACK, 301, 101, 9, FLOW_STEP_NONE, ST_ESTABLISHED, ST_FIN_WAIT_1, 0},
+		{A, RST, 152, 0, 0, FLOW_RESET, ST_CLOSED, ST_CLOSED, 0},
+	};
+	static const struct row came[] = {
+		OPENED,
+		{A, FIN | ACK, 101, 301, 0, FLOW_FIN_1, ST_FIN_WAIT_1, ST_ESTABLISHED, 0},
+		{A, RST, 102, 0, 0, FLOW_RESET, ST_CLOSED, ST_CLOSED, 0},
+	};
+	struct told t;
+
+	PLAY(lost, &t);
+	assert_false(t.states[B] & 1u << ST_CLOSE_WAIT);
+	assert_int_equal(t.last_rcv_nxt[B], 101);
+	PLAY(came, &t);
+	assert_true(t.states[B] & 1u << ST_CLOSE_WAIT);
+}
+
+/* What is left of an older connection answers the SYN of a new one, and is reset by it (RFC 9293,
+ * figure 9): neither is of the new one. */
+static void test_an_older_one_answers(void **state)
+{
+	static const struct row rows[] = {
+		{A, SYN, 90000, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_NONE, 0},
+		{B, ACK, 5000, 24000, 0, FLOW_STEP_NONE, ST_NONE, ST_SYN_SENT, FLOW_NOT_OURS},
+		{A, RST, 24000, 0, 0, FLOW_RESET, ST_SYN_SENT, ST_NONE, FLOW_NOT_OURS},
+		{A, SYN, 90000, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_NONE, FLOW_RETRANSMISSION},
+		{B, SYN | ACK, 70000, 90001, 0, FLOW_SYNACK, ST_SYN_RECV, ST_SYN_SENT, 0},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+}
+
+/* The first of a SYN's sendings met the old connection, and the RST of that ended it. */
+static void test_a_syn_that_had_to_wait_was_sent_twice(void **state)
+{
+	static const struct row rows[] = {
+		OPENED,
+		{A, SYN, 90000, 0, 0, FLOW_SYN, ST_ESTABLISHED, ST_ESTABLISHED, 0},
+		{B, ACK, 301, 101, 0, FLOW_STEP_NONE, ST_ESTABLISHED, ST_ESTABLISHED, 0},
+		{A, RST, 101, 0, 0, FLOW_RESET, ST_CLOSED, ST_CLOSED, 0},
+		{A, SYN, 90000, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_NONE, FLOW_RETRANSMISSION},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+	assert_int_equal(t.again, 1);
+	assert_int_equal(t.syn_ns, 4 * 1000000);
+}
+
+/* The SYN-ACK came too late: the socket was gone, and its SYN's number is what it was. */
+static void test_a_late_syn_ack_is_reset(void **state)
+{
+	static const struct row rows[] = {
+		{A, SYN, 100, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_NONE, 0},
+		{B, SYN | ACK, 300, 101, 0, FLOW_SYNACK, ST_SYN_RECV, ST_SYN_SENT, 0},
+		{A, RST, 101, 0, 0, FLOW_RESET, ST_CLOSED, ST_CLOSED, 0},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+	assert_int_equal(t.last_una[A], 100);
+}
+
+/* Where SYNs cross and the SYN-ACK is lost, a bare ACK opens nothing: the SYN is sent again. */
+static void test_a_bare_ack_opens_nothing(void **state)
+{
+	static const struct row rows[] = {
+		{A, SYN, 100, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_NONE, 0},
+		{B, ACK, 301, 101, 0, FLOW_STEP_NONE, ST_ESTABLISHED, ST_SYN_SENT, 0},
+		{A, SYN, 100, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_ESTABLISHED, 0},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+	assert_false(t.states[A] & 1u << ST_ESTABLISHED);
+}
+
+/* Whoever has taken the FIN takes a RST with its number as well (tcp_reset_check()). */
+static void test_a_reset_with_the_fins_number(void **state)
+{
+	static const struct row rows[] = {
+		OPENED,
+		{B, FIN | ACK, 301, 101, 0, FLOW_FIN_1, ST_FIN_WAIT_1, ST_ESTABLISHED, 0},
+		{A, ACK, 101, 302, 9, FLOW_FIN_1_ACK, ST_CLOSE_WAIT, ST_FIN_WAIT_2, 0},
+		{B, RST, 301, 0, 0, FLOW_RESET, ST_CLOSED, ST_CLOSED, 0},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +412,13 @@ int main(void)
 		cmocka_unit_test(test_ports_reused),
 		cmocka_unit_test(test_begins_in_the_middle),
 		cmocka_unit_test(test_wraps),
+		cmocka_unit_test(test_a_reset_acknowledges),
+		cmocka_unit_test(test_a_reset_behind_a_fin),
+		cmocka_unit_test(test_an_older_one_answers),
+		cmocka_unit_test(test_a_syn_that_had_to_wait_was_sent_twice),
+		cmocka_unit_test(test_a_late_syn_ack_is_reset),
+		cmocka_unit_test(test_a_bare_ack_opens_nothing),
+		cmocka_unit_test(test_a_reset_with_the_fins_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

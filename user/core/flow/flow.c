@@ -88,7 +88,7 @@ static void take_window(struct flow_step_ctx *c)
 
 static void past_syn(struct flow_step_ctx *c)
 {
-	if (!ours(c)) {
+	if (!ours(c) || flow_of_older(c)) {
 		c->m->notes |= FLOW_NOT_OURS;
 		return;
 	}
@@ -130,7 +130,7 @@ static void dispatch(struct flow_step_ctx *c)
 	uint16_t kind = c->s->flags & (WIRE_SYN | WIRE_ACK | WIRE_RST);
 
 	if (reuses(c)) {
-		flow_restart(c->t, c->f);
+		flow_reused(c);
 		c->m->notes |= FLOW_PORTS_REUSED;
 	}
 	c->x->segments++;

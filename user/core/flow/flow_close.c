@@ -84,11 +84,29 @@ static bool in_window(const struct flow_step_ctx *c)
 {
 	uint32_t offset = c->s->seq - c->p->ack, room = c->p->window;
 
-	if (!c->p->has_ack) /* its direction was not captured */
-		return true;
+	/* Its direction was not captured; or this answers what was left of an older connection. */
+	if (!c->p->has_ack)
+		return !c->x->isn_known || !seq_before(c->s->seq, c->x->isn);
 	if (c->x->nxt - c->p->ack > room && (int32_t)(c->x->nxt - c->p->ack) > 0)
 		room = c->x->nxt - c->p->ack;
-	return offset <= room || !offset;
+	/* Linux also takes the number of a FIN that it has taken before (tcp_reset_check()). */
+	return offset <= room || (c->p->fin_taken && offset == UINT32_MAX);
+}
+
+/* A process that resets says what had come, though it was not acknowledged before: data, a FIN. */
+static void rst_acknowledges(struct flow_step_ctx *c)
+{
+	struct flow_end *x = c->x, *p = c->p;
+	uint32_t ack = c->s->ack;
+
+	if (!(c->s->flags & WIRE_ACK) ||
+	    (x->state != ST_ESTABLISHED && x->state != ST_FIN_WAIT_1) || !seq_after(ack, p->una) ||
+	    seq_after(ack, p->nxt))
+		return;
+	p->una_off += ack - p->una;
+	p->una = ack;
+	if (p->fin_sent && seq_after(ack, p->fin_seq) && !x->fin_taken)
+		flow_take_fin(c, x);
 }
 
 void flow_rst(struct flow_step_ctx *c)
@@ -106,7 +124,9 @@ void flow_rst(struct flow_step_ctx *c)
 		return;
 	}
 	c->m->reset_flow = true;
-	if (x->fin_sent && !p->fin_taken && flow_lives(p))
+	rst_acknowledges(c);
+	/* It went ahead of the RST; but who has spoken since and not of it has not got it. */
+	if (x->fin_sent && !p->fin_taken && flow_lives(p) && p->sent_ns <= x->fin_ns)
 		flow_take_fin(c, p);
 	flow_tell_rst_sent(c, known);
 	if (known)

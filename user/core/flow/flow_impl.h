@@ -161,8 +161,12 @@ void flow_retire(struct flowtab *t, struct flow *f, uint64_t ts_ns);
 void flow_expire(struct flowtab *t, uint64_t now_ns);
 
 /* --- flow_open.c --- */
+/* A SYN on the ports of a connection that is over. */
+void flow_reused(struct flow_step_ctx *c);
 void flow_syn(struct flow_step_ctx *c);
 void flow_synack(struct flow_step_ctx *c);
+/* Does it answer an older connection on these ports, and not the SYN that was sent? */
+bool flow_of_older(const struct flow_step_ctx *c);
 /* A segment without SYN: what it proves of the handshake. */
 void flow_past_syn(struct flow_step_ctx *c);
 void flow_acked_syn(struct flow_step_ctx *c);

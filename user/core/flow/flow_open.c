@@ -95,6 +95,21 @@ void flow_syn(struct flow_step_ctx *c)
 	f->next_side = c->side;
 }
 
+/* The one before is over. This SYN may have come before, when it was not. */
+void flow_reused(struct flow_step_ctx *c)
+{
+	struct flow *f = c->f;
+	bool again = f->has_next && f->next_side == c->side && f->next_isn == c->s->seq;
+	uint64_t first_ns = f->next_ns;
+
+	flow_restart(c->t, f);
+	if (!again)
+		return;
+	take_offer(c->x, c->s);
+	begin_syn_sent(c, c->x, c->s->seq, c->s->len, first_ns);
+	c->x->segments = 1;
+}
+
 /* The SYN-ACK answers a SYN that did not fit: that one was a new connection. */
 static void next_begins(struct flow_step_ctx *c)
 {
@@ -214,15 +229,21 @@ static void server_opens(struct flow_step_ctx *c)
 	flow_tell_state(c, c->x, ST_ESTABLISHED, 0);
 }
 
+/* In SYN_SENT only what acknowledges the SYN is an answer: what else comes is of an older connection on
+ * the same ports, whose other end still lives (RFC 9293, 3.5.1), and is reset. */
+bool flow_of_older(const struct flow_step_ctx *c)
+{
+	return c->p->state == ST_SYN_SENT && c->x->state == ST_NONE && c->s->flags & WIRE_ACK &&
+	       !seq_after(c->s->ack, c->p->isn);
+}
+
 void flow_past_syn(struct flow_step_ctx *c)
 {
 	take_number(c->x, c->s->seq);
 	if (c->s->flags & WIRE_ACK)
 		take_number(c->p, c->s->ack);
 	switch (c->x->state) {
-	case ST_NONE:
-		if (c->p->state == ST_SYN_SENT && c->s->flags & WIRE_ACK)
-			flow_tell_state(c, c->p, ST_ESTABLISHED, 0);
+	case ST_NONE: /* a SYN-ACK went by unseen, or was lost: what the other end sends next tells */
 		flow_known(c, c->x);
 		break;
 	case ST_SYN_SENT:

@@ -63,11 +63,13 @@ static uint8_t agreed_options(const struct flow *f, const struct flow_end *a,
 /* How far the other's numbers were received: what was acknowledged, and a FIN that was processed. */
 static uint64_t received_to(const struct flow_end *e, const struct flow_end *from)
 {
+	/* What opened it had the other's SYN, though its acknowledgement is only passing now. */
+	uint64_t syn = e->state == ST_ESTABLISHED && from->isn_known;
 	uint64_t fin_off = from->nxt_off - (uint32_t)(from->nxt - from->fin_seq) + 1;
 
 	if (e->fin_taken && from->fin_sent && fin_off > from->una_off)
 		return fin_off;
-	return from->una_off;
+	return from->una_off ? from->una_off : syn;
 }
 
 static void counters(struct event *e, const struct flow *f, unsigned side)
@@ -127,6 +129,8 @@ static void tell_state(struct flow_step_ctx *c, struct flow_end *e, enum tcp_sta
 	e->state = (uint8_t)to;
 	if (to != ST_SYN_SENT)
 		counters(&ev, c->f, side_of(c->f, e));
+	if (ev.old_state == ST_SYN_SENT && to == ST_CLOSED)
+		ev.tcp.snd_una = e->isn; /* it took no answer, whatever passed */
 	ev.tcp.err = (uint8_t)err;
 	emit(c, &ev);
 }
