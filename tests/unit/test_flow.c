@@ -357,6 +357,21 @@ static void test_a_syn_that_had_to_wait_was_sent_twice(void **state)
 	assert_int_equal(t.syn_ns, 4 * 1000000);
 }
 
+/* Whoever refuses a SYN has given up the one that it sent itself. */
+static void test_who_refuses_does_not_connect(void **state)
+{
+	static const struct row rows[] = {
+		{A, SYN, 100, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_NONE, 0},
+		{B, SYN, 300, 0, 0, FLOW_SYN_CROSSED, ST_SYN_SENT, ST_SYN_SENT, 0},
+		{A, RST | ACK, 0, 301, 0, FLOW_REFUSED, ST_CLOSED, ST_CLOSED, 0},
+		{A, SYN, 90000, 0, 0, FLOW_SYN, ST_SYN_SENT, ST_NONE, FLOW_PORTS_REUSED},
+		{B, RST | ACK, 0, 90001, 0, FLOW_REFUSED, ST_NONE, ST_CLOSED, 0},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+}
+
 /* The SYN-ACK came too late: the socket was gone, and its SYN's number is what it was. */
 static void test_a_late_syn_ack_is_reset(void **state)
 {
@@ -416,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_a_reset_behind_a_fin),
 		cmocka_unit_test(test_an_older_one_answers),
 		cmocka_unit_test(test_a_syn_that_had_to_wait_was_sent_twice),
+		cmocka_unit_test(test_who_refuses_does_not_connect),
 		cmocka_unit_test(test_a_late_syn_ack_is_reset),
 		cmocka_unit_test(test_a_bare_ack_opens_nothing),
 		cmocka_unit_test(test_a_reset_with_the_fins_number),

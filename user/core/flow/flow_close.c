@@ -76,6 +76,16 @@ static void refuse(struct flow_step_ctx *c)
 	flow_tell_rst_sent(c, false);
 	flow_tell_rst_received(c);
 	flow_tell_state(c, c->p, ST_CLOSED, ECONNREFUSED);
+	if (c->x->state == ST_SYN_SENT) /* it would have answered by a SYN-ACK: it had given up */
+		flow_tell_state(c, c->x, ST_CLOSED, 0);
+}
+
+/* Nobody is there for the SYN: nor is who sent an earlier one from there. */
+static bool refuses(const struct flow_step_ctx *c)
+{
+	return c->p->state == ST_SYN_SENT &&
+	       (c->x->state == ST_NONE || (c->x->state == ST_SYN_SENT && c->s->flags & WIRE_ACK &&
+					   c->s->ack == c->p->nxt));
 }
 
 /* Within what the receiver would take: from what it acknowledged to the end of its window, or of
@@ -115,7 +125,7 @@ void flow_rst(struct flow_step_ctx *c)
 	bool known = flow_lives(x) && x->cookie;
 
 	c->m->step = FLOW_RESET;
-	if (x->state == ST_NONE && p->state == ST_SYN_SENT) {
+	if (refuses(c)) {
 		refuse(c);
 		return;
 	}
