@@ -7,6 +7,7 @@
  * Scripts wait for "tcptrail: tracing": that line is exactly this, once, and after
  * everything else that is said at the start.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,13 +138,14 @@ void notice_hooks(const struct session *s)
 
 void notice_states(const struct session *s)
 {
-	const struct stats *st = pipeline_stats(s->p);
-	struct buf b = { 0 };
+	uint64_t count[ST_COUNT];
+	struct buf b = {0};
 
+	pipeline_count_states(s->p, NULL, count);
 	buf_str(&b, "STATE         SOCKETS\n");
 	for (unsigned i = ST_NONE + 1; i < ST_COUNT; i++)
-		if (st->now_in_state[i] && i != ST_CLOSED)
-			buf_printf(&b, "%-12s %8u\n", word_state_ss(i), st->now_in_state[i]);
+		if (count[i] && i != ST_CLOSED)
+			buf_printf(&b, "%-12s %8" PRIu64 "\n", word_state_ss(i), count[i]);
 	fwrite(b.data, 1, b.len, stderr); /* at once: who waits for it finds it whole */
 	buf_free(&b);
 }

@@ -184,8 +184,10 @@ void end_await_error(struct run *r, int fd, int err, unsigned limit_ms)
 	 * kernel's reason then. */
 	for (unsigned ms = 0; info.tcpi_state != STATE_CLOSED; ms += 20) {
 		if (ms > limit_ms)
-			run_fail(r, "errno %d did not come within %u ms: state %u, retransmits %u of %u, "
-				 "probes %u", err, limit_ms, info.tcpi_state, info.tcpi_retransmits,
+			run_fail(r,
+				 "errno %d did not come within %u ms: state %u, retransmits %u "
+				 "of %u, probes %u",
+				 err, limit_ms, info.tcpi_state, info.tcpi_retransmits,
 				 info.tcpi_total_retrans, info.tcpi_probes);
 		pause_ms(20);
 		info = end_info(r, fd);

@@ -290,8 +290,8 @@ void minisock_no_socket(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 }
 
 /* An orphan FIN_WAIT_2 leaves before its time by a RST from the peer, by its namespace's end, or by
- * the RST with which it answers data, or for a new connection: what is none of the others is that RST. Kernels before 6.12
- * do not trace that RST. */
+ * the RST with which it answers data, or for a new connection: what is none of the others is that
+ * RST, which kernels before 6.12 do not trace. */
 static void left_early(struct pipeline *p, struct conn *c, uint64_t ts_ns, bool purge)
 {
 	uint64_t lived_ms = (ts_ns - c->state_ns) / NSEC_PER_MS;
