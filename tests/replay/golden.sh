@@ -15,6 +15,7 @@ trap 'rm -f "$err"' EXIT
 
 for name in "${names[@]}"; do
 	file=tests/golden/$name.ttr
+	: >"$err" # the run before said that it traces, too
 	"$build/tcptrail" record "$file" --no-hostname --no-snapshot -P "$port" 2>"$err" &
 	tracer=$!
 	for _ in $(seq 200); do
