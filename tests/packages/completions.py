@@ -12,12 +12,13 @@ import subprocess
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 # Where a FILTER begins, and the keys with a few words behind them.
+LIMIT_S = 600   # for all lines that zsh is asked for; nothing asserts how soon
 FILTERS = ("", "state", "exclude", "role", "verdict")
 
 
 def said(*command):
     return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          text=True, timeout=30).stdout
+                          text=True, timeout=LIMIT_S).stdout
 
 
 def commands(program):
@@ -35,7 +36,7 @@ def options(program, command):
 def accepts(program, *words):
     """Parsed without a complaint; with --help behind them nothing is traced."""
     return subprocess.run([program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, timeout=30, check=False).returncode == 0
+                          stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False).returncode == 0
 
 
 def compare(offered, wanted):

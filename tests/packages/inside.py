@@ -21,6 +21,7 @@ import urllib.request
 UNIT = "/lib/systemd/system/tcptrail.service"
 DEFAULTS = "/etc/default/tcptrail"
 PORT, OTHER = 29293, 29400
+WAIT_S = 60     # for something to happen at all; nothing asserts how soon
 # What the unit gives: a user that nobody is, two capabilities, none to gain.
 AS_UNIT = ["setpriv", "--reuid=64999", "--regid=64999", "--clear-groups", "--no-new-privs",
            "--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon",
@@ -32,7 +33,7 @@ def check(name, fault):
 
 
 def run(*command):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120,
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=300,
                           stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.returncode, done.stdout
 
@@ -42,13 +43,13 @@ def fault_of(*command):
     return f"status {status}: {said}" if status else None
 
 
-def get(port, path, wait_s=30, host="http://127.0.0.1", **more):
+def get(port, path, wait_s=WAIT_S, host="http://127.0.0.1", **more):
     end = time.monotonic() + wait_s
     request = urllib.request.Request(f"{host}:{port}{path}", **more)
     unchecked = ssl._create_unverified_context()  # the certificate is our own
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=5, context=unchecked) as answer:
+            with urllib.request.urlopen(request, timeout=WAIT_S, context=unchecked) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, str(e)
@@ -109,7 +110,7 @@ def serve_as_unit(name, port):
             confined(name, tracer.pid)
     finally:
         tracer.terminate()
-        said = tracer.communicate(timeout=20)[1]
+        said = tracer.communicate(timeout=WAIT_S)[1]
     check(f"{name}: ends with 0", None if tracer.returncode == 0 else (tracer.returncode, said))
 
 
@@ -182,7 +183,7 @@ def systemd(deb):
         f.write(f'TCPTRAIL_OPTS="--textfile /var/lib/tcptrail/t.prom --listen {OTHER}"\n')
     check("restart", fault_of("systemctl", "restart", "tcptrail"))
     scrape("the service with other options", OTHER)
-    end = time.monotonic() + 5
+    end = time.monotonic() + WAIT_S
     while not os.path.exists("/var/lib/tcptrail/t.prom") and time.monotonic() < end:
         time.sleep(0.1)
     check("--textfile in the state directory", None if os.path.exists("/var/lib/tcptrail/t.prom")

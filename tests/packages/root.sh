@@ -47,7 +47,7 @@ plain() {
 	mount --rbind /dev root/dev
 	mount -t tmpfs tmpfs root/run # no systemd is seen through it
 	mount -t tmpfs tmpfs root/tmp
-	timeout -k 5 300 chroot root "$python" /mnt/inside.py plain /mnt/tcptrail.deb
+	timeout -k 5 900 chroot root "$python" /mnt/inside.py plain /mnt/tcptrail.deb
 }
 
 # systemd as pid 1 of a container; the test is a service, and its end the end of all.
@@ -60,13 +60,13 @@ booted() {
 		FailureAction=exit-force
 		[Service]
 		Type=oneshot
-		TimeoutStartSec=280
+		TimeoutStartSec=840
 		StandardOutput=file:/mnt/said
 		StandardError=file:/mnt/said
 		ExecStart=$python /mnt/inside.py systemd /mnt/tcptrail.deb
 	UNIT
 	rm -f root/etc/machine-id
-	SYSTEMD_NSPAWN_LOCK=0 timeout -k 5 300 systemd-nspawn --quiet -D "$work/root" --register=no \
+	SYSTEMD_NSPAWN_LOCK=0 timeout -k 5 900 systemd-nspawn --quiet -D "$work/root" --register=no \
 		--keep-unit --private-network --bind="$work/package:/mnt" --console=pipe \
 		--capability=CAP_BPF,CAP_PERFMON --system-call-filter='bpf perf_event_open' \
 		--boot systemd.unit=package-test.service </dev/null >package/console 2>&1

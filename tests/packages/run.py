@@ -24,6 +24,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+LIMIT_S = 1800  # of whole builds on a busy host; nothing asserts how soon
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import completions  # noqa: E402
@@ -45,9 +46,12 @@ def run(*command, cwd=ROOT, **env):
     """(status, what it said). The makes of a test are not those of the make that runs it."""
     clean = {k: v for k, v in os.environ.items()
              if not k.startswith(("MAKE", "MFLAGS", "INSTALLED"))}
-    done = subprocess.run(command, cwd=cwd, env={**clean, **env}, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", timeout=500, check=False)
+    try:
+        done = subprocess.run(command, cwd=cwd, env={**clean, **env}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return 124, f"not done within {LIMIT_S} s"
     return done.returncode, done.stdout
 
 
