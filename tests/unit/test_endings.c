@@ -18,6 +18,7 @@ static void bring_to(struct pipeline *p, uint64_t cookie, enum tcp_state last)
 	if (last == ST_CLOSING) {
 		feed(p, state(3, cookie, ST_ESTABLISHED, ST_FIN_WAIT_1));
 		e = state(4, cookie, ST_FIN_WAIT_1, ST_CLOSING);
+		e.tcp.snd_nxt = e.tcp.write_seq = 1002;
 	} else {
 		feed(p, state(3, cookie, ST_ESTABLISHED, ST_CLOSE_WAIT));
 	}
@@ -269,6 +270,57 @@ static void a_minisock_taken_over_was_not_reset(void **st)
 	}
 }
 
+/* A RST without a socket behind it says that the minisock is gone: as much as a look-up does, and the
+ * kernel gave nothing up. */
+static void no_socket_on_the_tuple_is_an_answer(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event found = not_found(110), rst = state(130, 0, 0, 0);
+
+	feed(p, rst_of_minisock_is_traced());
+	orphan(p, 1);
+	found.extra.lookup.found = 1;
+	found.extra.lookup.state = ST_FIN_WAIT_2;
+	found.extra.lookup.expires_ms = 3900;
+	feed(p, found);
+	rst.kind = EV_RST_SENT;
+	rst.lport = CLIENT_PORT;
+	feed(p, rst);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.teardown, TD_RESET_RECEIVED);
+	assert_int_equal(s.verdict.conn_state, CS_RSTR);
+	pipeline_free(p);
+}
+
+/* A FIN behind data that the peer's window holds back is not sent: the peer's does not cross it. */
+static void a_fin_that_waits_crosses_nothing(void **st)
+{
+	for (unsigned sent = 0; sent <= 1; sent++) {
+		struct seen s;
+		struct pipeline *p = make(&s, (struct pipeline_config){0});
+		struct event closing = state(4, 1, ST_FIN_WAIT_1, ST_CLOSING);
+		struct event fin = state(3, 1, ST_ESTABLISHED, ST_FIN_WAIT_1);
+		struct event over = state(5, 1, ST_CLOSING, ST_CLOSED);
+
+		open_client(p, 1);
+		fin.tcp.write_seq = 3001;
+		feed(p, fin);
+		closing.tcp.write_seq = 3002;
+		closing.tcp.snd_nxt = sent ? 3002 : 2001;
+		feed(p, closing);
+		over.flags |= EVF_DONE;
+		over.tcp.snd_una = over.tcp.snd_nxt = over.tcp.write_seq = 3002;
+		feed(p, over);
+		assert_int_equal(s.ends, 1);
+		assert_int_equal(s.verdict.conn_state, CS_SF);
+		assert_int_equal(s.verdict.teardown, sent ? TD_SIMULTANEOUS : TD_NORMAL);
+		assert_int_equal(s.verdict.initiator, sent ? INIT_BOTH : INIT_PEER);
+		assert_int_equal(s.verdict.half_close_ns >= 0, sent);
+		pipeline_free(p);
+	}
+}
+
 static void full_mode_sees_it_taken_over(void **st)
 {
 	for (unsigned taken = 0; taken <= 1; taken++) {
@@ -303,6 +355,8 @@ int main(void)
 		cmocka_unit_test(a_syn_ack_sent_again_is_no_syn),
 		cmocka_unit_test(a_fin_is_known_to_come_only_within_a_namespace),
 		cmocka_unit_test(a_minisock_taken_over_was_not_reset),
+		cmocka_unit_test(no_socket_on_the_tuple_is_an_answer),
+		cmocka_unit_test(a_fin_that_waits_crosses_nothing),
 		cmocka_unit_test(full_mode_sees_it_taken_over),
 	};
 

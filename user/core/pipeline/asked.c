@@ -43,11 +43,10 @@ static bool was_reset(const struct pipeline *p, const struct conn *c, uint64_t n
 
 /* An orphan FIN_WAIT_2 is gone, and not into TIME_WAIT. If its time was not over, a RST ended it: the
  * peer's, for one of ours (it answers data so) is traced from 6.12 on. When, only the looks say. */
-static void found_gone(struct pipeline *p, struct conn *c, uint64_t now_ns)
+void asked_gone(struct pipeline *p, struct conn *c, uint64_t now_ns)
 {
 	uint64_t over_ns = c->state_ns + c->timer_expires_ms * NSEC_PER_MS;
 
-	c->evidence |= EVIDENCE_LOOKUP;
 	if (c->timer_expires_ms && now_ns >= over_ns) {
 		if (!looked_before(c, over_ns))
 			c->evidence |= EVIDENCE_ESTIMATE; /* most likely: nobody looked just then */
@@ -93,10 +92,12 @@ void asked_minisock(struct pipeline *p, const struct event *e)
 	if (!c || (!minisock_has(c) && c->state != ST_TIME_WAIT))
 		return;
 	if (!e->extra.lookup.found) {
-		if (c->state != ST_TIME_WAIT)
-			found_gone(p, c, e->ts_ns);
-		else
+		if (c->state == ST_TIME_WAIT) {
 			no_time_wait(p, c, e->ts_ns);
+			return;
+		}
+		c->evidence |= EVIDENCE_LOOKUP;
+		asked_gone(p, c, e->ts_ns);
 		return;
 	}
 	if (minisock_has(c) && e->extra.lookup.state == ST_TIME_WAIT) {

@@ -286,7 +286,10 @@ void minisock_no_socket(struct pipeline *p, struct conn *c, uint64_t ts_ns)
 	if (!minisock_has(c))
 		return;
 	c->evidence |= EVIDENCE_ESTIMATE;
-	minisock_gone(p, c, ts_ns, false);
+	if (p->sees_tw_leave)
+		minisock_gone(p, c, ts_ns, false);
+	else
+		asked_gone(p, c, ts_ns); /* as good an answer as a look-up's */
 }
 
 /* An orphan FIN_WAIT_2 leaves before its time by a RST from the peer, by its namespace's end, or by

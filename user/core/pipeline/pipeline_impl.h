@@ -162,6 +162,8 @@ void ending_lookup_of(struct lookup_request *out, const struct conn *c);
 
 /* --- asked.c --- */
 void asked_minisock(struct pipeline *p, const struct event *e);
+/* An orphan's FIN_WAIT_2 is not there any more. */
+void asked_gone(struct pipeline *p, struct conn *c, uint64_t now_ns);
 
 /* --- doubt.c --- */
 /* A RST is said to have come: may it have been data that is answered by one? */

@@ -203,7 +203,7 @@ static void established_server(struct pipeline *p, struct conn *c, const struct 
 	listener_established(p, c);
 }
 
-/* What was sent again before ESTABLISHED were SYNs; where SYNs crossed, SYN-ACKs as well. */
+/* Before ESTABLISHED SYNs were sent again; where they crossed, SYN-ACKs too. */
 void timeline_syns(struct pipeline *p, struct conn *c, const struct event_tcp *t)
 {
 	uint32_t synacks = conn_end(c)->retransmits[RT_SYNACK];
@@ -212,8 +212,7 @@ void timeline_syns(struct pipeline *p, struct conn *c, const struct event_tcp *t
 	if (again > c->syn_retransmits)
 		c->syn_retransmits = again < UINT8_MAX ? again : UINT8_MAX;
 	if (again > conn_end(c)->retransmits[RT_SYN])
-		conntab_end(p->conns, c)->retransmits[RT_SYN] =
-			again < UINT16_MAX ? again : UINT16_MAX;
+		conntab_end(p->conns, c)->retransmits[RT_SYN] = again;
 }
 
 static void enter_established(struct pipeline *p, struct conn *c, const struct event *e)
@@ -306,8 +305,14 @@ static void enter_last_ack(struct pipeline *p, struct conn *c, const struct even
 
 static void enter_closing(struct pipeline *p, struct conn *c, const struct event *e)
 {
-	fin_peer(p, c, e);
+	struct conn_end *end = fin_peer(p, c, e);
+
 	c->seen |= SEEN_CLOSING;
+	if ((int32_t)(e->tcp.snd_nxt - end->fin_seq_local) > 0 || !(conn_fins(c) & SEEN_FIN_LOCAL))
+		return;
+	/* Ours waits behind data and the peer's window: theirs is first, and when ours goes is not told. */
+	c->seen &= ~(SEEN_CLOSING | SEEN_FIN_LOCAL_TIME);
+	end->first_fin = 2;
 }
 
 typedef void (*enter_fn)(struct pipeline *p, struct conn *c, const struct event *e);
