@@ -108,6 +108,12 @@ $(BUILD)/tests/churn: tests/bench/churn.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -static -pthread -o $@ $<
 
+HUNT_SRC := $(wildcard tests/kernel/hunting/*.c)
+$(BUILD)/tests/hunt_flows: $(HUNT_SRC) tests/kernel/hunting/flows.h Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -static -o $@ $(HUNT_SRC)
+
 # With frame pointers, as --stack likes programs best; not static, for a library's symbols are asked too.
 $(BUILD)/tests/calls: tests/kernel/calls.c Makefile
 	$(call say,LINK,$@)
@@ -180,6 +186,11 @@ test-vm: static ## run the scenario suite on packaged kernels in QEMU (KERNELS="
 soak: all tests ## churn for SECONDS (3600) at RATE connections a second (500), in a namespace of its own (root)
 	$(Q)unshare -n sh -c 'ip link set lo up && exec "$$0" "$$@"' tests/kernel/soak.py --tcptrail $(BUILD)/tcptrail \
 		--churn $(BUILD)/tests/churn --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),500)
+
+.PHONY: hunt
+hunt: all $(BUILD)/tests/hunt_flows ## random connections against the wire, their makers and the capture's reader (SEEDS=1-5 COUNT=100; root)
+	$(Q)tests/kernel/hunt.py --tcptrail $(BUILD)/tcptrail --flows $(BUILD)/tests/hunt_flows \
+		--seeds $(or $(SEEDS),1-5) --count $(or $(COUNT),100)
 
 .PHONY: soak-vm
 soak-vm: static ## an hour of bursts in QEMU with virtual time, in minutes (KERNELS=6.12, MODE=full)
