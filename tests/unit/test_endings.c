@@ -224,6 +224,25 @@ static void a_fin_is_known_to_come_only_within_a_namespace(void **st)
 	}
 }
 
+/* In SYN_SENT it resets what is left of an older connection on its ports, never its own. */
+static void a_reset_in_syn_sent_is_of_another(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event rst = state(2, 1, 0, ST_SYN_SENT), over = state(9, 1, ST_SYN_SENT, ST_CLOSED);
+
+	feed(p, state(1, 1, ST_CLOSED, ST_SYN_SENT));
+	rst.kind = EV_RST_SENT;
+	rst.extra.reset.has_skb = 1;
+	feed(p, rst);
+	over.tcp.err = ETIMEDOUT;
+	feed(p, over);
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.conn_state, CS_S0);
+	assert_int_equal(s.verdict.end_reason, END_SYN_TIMEOUT);
+	pipeline_free(p);
+}
+
 static struct event not_found(uint64_t ms)
 {
 	struct event e = tick(ms);
@@ -353,6 +372,7 @@ int main(void)
 		cmocka_unit_test(an_unread_eof_is_no_unread_data),
 		cmocka_unit_test(data_after_both_were_shut_is_no_call),
 		cmocka_unit_test(a_syn_ack_sent_again_is_no_syn),
+		cmocka_unit_test(a_reset_in_syn_sent_is_of_another),
 		cmocka_unit_test(a_fin_is_known_to_come_only_within_a_namespace),
 		cmocka_unit_test(a_minisock_taken_over_was_not_reset),
 		cmocka_unit_test(no_socket_on_the_tuple_is_an_answer),

@@ -354,6 +354,8 @@ static void end_facts(struct pipeline *p, struct conn *c, const struct event *e)
 	if (icmp && !end->gave_up)
 		c->detail |= DETAIL_ICMP;
 	if (e->old_state == ST_SYN_SENT) {
+		if (c->netns) /* as enter_established(): a socket in SYN_SENT resets others only */
+			c->seen &= ~SEEN_RST_SENT;
 		timeline_syns(p, c, t);
 		return;
 	}
