@@ -36,6 +36,7 @@ struct told {
 	uint8_t last_state[2]; /* of the ends with port 1000 (A) and 2000 (B) */
 	uint32_t states[2];    /* bits of all that were told */
 	uint32_t last_una[2], last_rcv_nxt[2];
+	uint32_t total_retrans[2];
 	uint64_t syn_ns;       /* the newest SYN_SENT's */
 };
 
@@ -51,6 +52,7 @@ static void on_event(void *ctx, const struct event *e)
 		t->last_state[end] = e->new_state;
 		t->states[end] |= 1u << e->new_state;
 		t->last_una[end] = e->tcp.snd_una;
+		t->total_retrans[end] = e->tcp.total_retrans;
 		t->last_rcv_nxt[end] = e->tcp.rcv_nxt;
 		if (e->new_state == ST_SYN_SENT)
 			t->syn_ns = e->ts_ns;
@@ -372,6 +374,24 @@ static void test_who_refuses_does_not_connect(void **state)
 	PLAY(rows, &t);
 }
 
+/* The answer to a SYN that had to wait: how often it was sent is known by then. */
+static void test_a_syn_that_had_to_wait_is_answered(void **state)
+{
+	static const struct row rows[] = {
+		OPENED,
+		{A, FIN | ACK, 101, 301, 0, FLOW_FIN_1, ST_FIN_WAIT_1, ST_ESTABLISHED, 0},
+		{A, SYN, 90000, 0, 0, FLOW_SYN, ST_FIN_WAIT_1, ST_ESTABLISHED, FLOW_PORTS_REUSED},
+		{A, SYN, 90000, 0, 0, FLOW_SYN, ST_FIN_WAIT_1, ST_ESTABLISHED, FLOW_PORTS_REUSED},
+		{B, SYN | ACK, 70000, 90001, 0, FLOW_SYNACK, ST_SYN_RECV, ST_SYN_SENT, 0},
+		{A, ACK, 90001, 70001, 0, FLOW_ACK, ST_ESTABLISHED, ST_ESTABLISHED, 0},
+	};
+	struct told t;
+
+	PLAY(rows, &t);
+	assert_int_equal(t.total_retrans[A], 1);
+	assert_int_equal(t.syn_ns, 5 * 1000000);
+}
+
 /* The SYN-ACK came too late: the socket was gone, and its SYN's number is what it was. */
 static void test_a_late_syn_ack_is_reset(void **state)
 {
@@ -431,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_a_reset_behind_a_fin),
 		cmocka_unit_test(test_an_older_one_answers),
 		cmocka_unit_test(test_a_syn_that_had_to_wait_was_sent_twice),
+		cmocka_unit_test(test_a_syn_that_had_to_wait_is_answered),
 		cmocka_unit_test(test_who_refuses_does_not_connect),
 		cmocka_unit_test(test_a_late_syn_ack_is_reset),
 		cmocka_unit_test(test_a_bare_ack_opens_nothing),

@@ -81,7 +81,7 @@ static void print_journal(const struct journal *j, unsigned number)
 	fclose(out);
 }
 
-static void on_alarm(int number)
+static void on_alarm(int number __attribute__((unused)))
 {
 }
 

@@ -88,8 +88,11 @@ struct flow {
 	uint64_t rtt_ns;	       /* SYN to the ACK that ends the handshake; 0 not seen */
 	uint32_t next_isn;	       /* a SYN that does not fit: a connection to come */
 	uint64_t next_ns;
+	uint16_t next_mss;
+	uint8_t next_has, next_wscale;
+	uint8_t next_again; /* how often it was sent again meanwhile */
 	uint8_t next_side;
-	bool has_next;
+	bool has_next, next_ecn;
 	bool closed;
 	bool simultaneous;
 	bool fastopen;

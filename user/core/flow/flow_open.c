@@ -69,6 +69,55 @@ static void syn_again(struct flow_step_ctx *c)
 	flow_count_again(c, RT_SYN);
 }
 
+/* It was kept before, and sent again. */
+static bool waits(const struct flow_step_ctx *c)
+{
+	const struct flow *f = c->f;
+
+	return f->has_next && f->next_side == c->side && f->next_isn == c->s->seq;
+}
+
+static void keep_next(struct flow_step_ctx *c)
+{
+	struct flow *f = c->f;
+	struct flow_end offer = {0};
+
+	take_offer(&offer, c->s);
+	f->next_has = offer.has;
+	f->next_mss = offer.mss;
+	f->next_wscale = offer.wscale;
+	f->next_ecn = offer.ecn;
+	f->next_again = 0;
+	f->has_next = true;
+	f->next_isn = c->s->seq;
+	f->next_ns = c->ts_ns;
+	f->next_side = c->side;
+}
+
+/* The SYN that was kept begins a connection of `e`; the one before is forgotten. */
+static void begin_kept(struct flow_step_ctx *c, struct flow_end *e, uint32_t data)
+{
+	struct flow kept = *c->f;
+
+	flow_restart(c->t, c->f);
+	e->has = kept.next_has;
+	e->mss = kept.next_mss;
+	e->wscale = kept.next_wscale;
+	e->ecn = kept.next_ecn;
+	begin_syn_sent(c, e, kept.next_isn, data, kept.next_ns);
+	e->retransmits = kept.next_again;
+	e->segments = 1u + kept.next_again;
+}
+
+/* The one before is over. This SYN may have come before, when it was not. */
+void flow_reused(struct flow_step_ctx *c)
+{
+	if (waits(c))
+		begin_kept(c, c->x, c->s->len);
+	else
+		flow_restart(c->t, c->f);
+}
+
 void flow_syn(struct flow_step_ctx *c)
 {
 	struct flow *f = c->f;
@@ -89,36 +138,17 @@ void flow_syn(struct flow_step_ctx *c)
 	}
 	c->m->step = FLOW_SYN;
 	c->m->notes |= FLOW_PORTS_REUSED;
-	f->has_next = true;
-	f->next_isn = c->s->seq;
-	f->next_ns = c->ts_ns;
-	f->next_side = c->side;
-}
-
-/* The one before is over. This SYN may have come before, when it was not. */
-void flow_reused(struct flow_step_ctx *c)
-{
-	struct flow *f = c->f;
-	bool again = f->has_next && f->next_side == c->side && f->next_isn == c->s->seq;
-	uint64_t first_ns = f->next_ns;
-
-	flow_restart(c->t, f);
-	if (!again)
-		return;
-	take_offer(c->x, c->s);
-	begin_syn_sent(c, c->x, c->s->seq, c->s->len, first_ns);
-	c->x->segments = 1;
+	if (waits(c))
+		f->next_again += f->next_again < UINT8_MAX;
+	else
+		keep_next(c);
 }
 
 /* The SYN-ACK answers a SYN that did not fit: that one was a new connection. */
 static void next_begins(struct flow_step_ctx *c)
 {
-	uint32_t isn = c->f->next_isn;
-	uint64_t syn_ns = c->f->next_ns;
-
-	flow_restart(c->t, c->f);
-	begin_syn_sent(c, c->p, isn, 0, syn_ns);
-	c->p->segments = c->x->segments = 1;
+	begin_kept(c, c->p, 0);
+	c->x->segments = 1;
 }
 
 static bool answers(const struct flow_step_ctx *c)
