@@ -102,9 +102,7 @@ int on_request_refused(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	struct request_sock *req = (struct request_sock *)ctx[2];
-	struct segment s;
 	__u64 child;
-	bool rst;
 
 	if (cfg.check_req_args == 6)
 		child = CTX_LOAD(ctx, 6);
@@ -112,8 +110,7 @@ int on_request_refused(__u64 *ctx)
 		child = CTX_LOAD(ctx, 5);
 	if (child)
 		return 0;
-	rst = segment_received(&s, (struct sk_buff *)ctx[1]) && s.flags & SEGMENT_RST;
-	return request_tell(EV_REQ_REFUSED, sk, req, rst);
+	return request_tell(EV_REQ_REFUSED, sk, req, segment_is_rst((struct sk_buff *)ctx[1]));
 }
 
 /* inet_csk_accept(): two arguments from 6.10, four before. */

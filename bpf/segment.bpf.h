@@ -85,6 +85,16 @@ static __always_inline bool segment_received(struct segment *s, struct sk_buff *
 	return true;
 }
 
+/* As an argument of a traced function it may be anything: all reads are probes. */
+static __always_inline bool segment_is_rst(struct sk_buff *skb)
+{
+	unsigned char *head = BPF_CORE_READ(skb, head);
+	struct raw_tcp tcp = {0};
+
+	bpf_probe_read_kernel(&tcp, sizeof(tcp), head + BPF_CORE_READ(skb, transport_header));
+	return tcp.flags & SEGMENT_RST;
+}
+
 static __always_inline bool segment_family(const struct segment *s)
 {
 	const __u64 *peer = (const __u64 *)s->peer;

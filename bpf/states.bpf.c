@@ -45,8 +45,9 @@ static __always_inline void state_tell(void *ctx, struct sock *sk, int old_state
 	if (!err && new_state == TCP_CLOSE)
 		err = sk->sk_err_soft;
 	flags = sock_flags(sk);
+	/* a soft error explains no ->CLOSE: only a timer makes it one, and sets sk_err */
 	known = owner_known(old_state, new_state, flags & EVF_OWNED, flags & EVF_DEAD,
-			    flags & EVF_DONE, err);
+			    flags & EVF_DONE, sk->sk_err);
 	if (!state_wanted(sk, tp, old_state, known))
 		return;
 

@@ -43,7 +43,7 @@ CAPTURED = ["normal", "no_data", "server_closes_first", "half_close", "half_clos
             "synack_retransmitted", "retransmit", "fin_retransmitted", "keepalive_timeout",
             "user_timeout", "user_timeout_syn", "keepalive_user_timeout", "accept_queue_full",
             "data_after_shutdown", "linger2_reset", "both_reset", "reset_before_accept",
-            "reset_in_handshake", "bound_device", "passed_in_close_wait", "churn"]
+            "bound_device", "passed_in_close_wait", "churn"]
 # What is held open while ss and the tracer look.
 HELD = ["normal", "close_wait_leak", "half_close_held", "shared_by_fork", "never_accepted",
         "close_wait_unread"]

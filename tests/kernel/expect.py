@@ -325,6 +325,10 @@ EXPECT = {
                          "server": LEFT_ALONE},
     "filter_port_data": {"client": given_up("timed_out", "kernel", "retransmit_timeout"),
                          "server": LEFT_ALONE},
+    # an error that nobody has read ends nothing either
+    "icmp_unread": {"first": client_first(), "second": server_first(),
+                    "resets": reset("client", "linger_reset")},
+    "icmp_tired": {"client": reset("client", "linger_reset")["client"], "server": LEFT_ALONE},
     "output_icmp_syn": unopened("aborted", OneOf("none", "kernel"), "icmp", "S0"),
     "output_drop_syn": unopened("timed_out", "kernel", "syn_timeout", "S0"),
     # what never left was no probe, and that FIN is nobody's
@@ -381,6 +385,11 @@ EXPECT = {
     "fin_unsent": {
         "client": given_up("orphaned", "kernel", "zero_window_timeout", ["fin_wait_1", "closed"],
                            retransmits__zero_window_probe=AtLeast(1)),
+        "server": reset("server", "unread_data_reset")["server"],
+    },
+    "fin_unsent_reset": {
+        "client": end("reset_received", "peer", "reset", "RSTR",
+                      OPEN_C + ["fin_wait_1", "closed"], "", **GIVEN_UP),
         "server": reset("server", "unread_data_reset")["server"],
     },
     "rto_death": {

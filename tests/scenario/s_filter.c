@@ -8,7 +8,9 @@
  * closes, so that what it meets is the truth: the first end is no more.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -120,6 +122,59 @@ static void filter_port_data(struct run *r)
 	given_up_with(r, "icmpx type port-unreachable", ECONNREFUSED);
 }
 
+/* IP_RECVERR: ICMP's word is an error at once, and ends nothing. The client has it unread. */
+static void recverr_open(struct run *r, struct pair *p, const char *conn)
+{
+	struct pollfd error = {0};
+
+	pair_open(r, p, conn, AF_INET);
+	sock_option(r, p->client, IPPROTO_IP, IP_RECVERR, 1);
+	rules_set(r, "input", "tcp dport %u reject", r->port);
+	end_send(r, p->c, p->client, 30);
+	error.fd = p->client;
+	if (poll(&error, 1, LIMIT_MS) != 1 || !(error.revents & POLLERR))
+		run_fail(r, "no error came");
+	rules_clear(r);
+	end_receive(r, p->s, p->server, 30);
+	pause_ms(50);
+}
+
+/* Three ways on from there: the client closes first, closes second, resets. */
+static void icmp_unread(struct run *r)
+{
+	struct pair p;
+
+	recverr_open(r, &p, "first");
+	pair_finish(r, &p);
+
+	recverr_open(r, &p, "second");
+	end_close(p.s, p.server);
+	pause_ms(50);
+	end_close(p.c, p.client);
+
+	recverr_open(r, &p, "resets");
+	sock_linger_reset(r, p.client);
+	end_close(p.c, p.client);
+	end_await_error(r, p.server, ECONNRESET, LIMIT_MS);
+	end_close(p.s, p.server);
+}
+
+/* While ICMP still answers what is sent again, the client's process resets; the filter has that RST. */
+static void icmp_tired(struct run *r)
+{
+	struct pair p;
+
+	pair_open(r, &p, "main", AF_INET);
+	rules_set(r, "input", "tcp dport %u reject", r->port);
+	end_send(r, p.c, p.client, 30);
+	pause_ms(900);
+	end_count_retransmits(r, p.c, p.client);
+	sock_linger_reset(r, p.client);
+	end_close(p.c, p.client);
+	rules_clear(r);
+	server_closes_alone(r, &p);
+}
+
 /* This host throws its own data away: not a byte of it is on the wire. */
 static void output_drop_data(struct run *r)
 {
@@ -185,6 +240,10 @@ const struct scenario scenarios_filter[] = {
 	{"filter_icmp_data", "a packet filter answers data by ICMP; retransmission gives up",
 	 filter_icmp_data, NEED_NETNS},
 	{"filter_port_data", "the same, port unreachable", filter_port_data, NEED_NETNS},
+	{"icmp_unread", "ICMP answers data for a moment; its error is left unread (IP_RECVERR)",
+	 icmp_unread, NEED_NETNS},
+	{"icmp_tired", "ICMP answers what is sent again until the process resets", icmp_tired,
+	 NEED_NETNS},
 	{"output_icmp_syn", "this host's own filter answers the SYN by ICMP", output_icmp_syn,
 	 NEED_NETNS},
 	{"output_drop_syn", "this host's own filter throws SYNs away", output_drop_syn, NEED_NETNS},

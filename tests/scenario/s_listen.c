@@ -193,18 +193,19 @@ static void accept_queue_abort(struct run *r)
 
 	net_sysctl(r, "tcp_abort_on_overflow", "1");
 	listener = sock_listen(r, AF_INET, 4);
+	p.client = client_start(r, &p.c, "waits");
+	sock_connect_finish(r, p.client, LIMIT_MS);
+	end_describe(r, p.c, p.client);
+	pause_ms(50);
 	loss_start(r, listener, LOSE_ACK);
 	fd = client_start(r, &c, "late");
 	sock_connect_finish(r, fd, LIMIT_MS);
 	end_describe(r, c, fd);
 	s = end_new(r, "late", ROLE_SERVER);
 	end_mirror(s, c);
-	loss_stop(r, listener);
-	if (listen(listener, 0) < 0) /* a queue of none holds one */
+	if (listen(listener, 0) < 0) /* a queue of none is full with one */
 		run_fail(r, "listen again: errno %d", errno);
-	p.client = client_start(r, &p.c, "waits");
-	sock_connect_finish(r, p.client, LIMIT_MS);
-	end_describe(r, p.c, p.client);
+	loss_stop(r, listener);
 	end_await_error(r, fd, ECONNRESET, LIMIT_MS);
 	end_close(c, fd);
 	accepted(r, &p, "waits", listener);

@@ -274,6 +274,19 @@ static void fin_unsent(struct run *r)
 	end_close(p.s, p.server);
 }
 
+/* The same, and the server closes with what it never read. */
+static void fin_unsent_reset(struct run *r)
+{
+	struct pair p;
+
+	window_forsaken(r, &p);
+	loss_stop(r, p.client);
+	end_close(p.c, p.client);
+	pause_ms(50);
+	end_close(p.s, p.server);
+	pause_ms(20);
+}
+
 static void orphan_fin_wait_2(struct run *r)
 {
 	struct pair p;
@@ -338,6 +351,8 @@ const struct scenario scenarios_timer[] = {
 	 NEED_NETNS},
 	{"fin_unsent", "closed behind a shut window: probes without an answer, no FIN", fin_unsent,
 	 NEED_NETNS},
+	{"fin_unsent_reset", "closed behind a shut window, then reset by the server",
+	 fin_unsent_reset, 0},
 	{"orphan_fin_wait_2", "the client is gone, the server never closes", orphan_fin_wait_2, 0},
 	{"fin_wait_1_timeout", "nobody acknowledges the client's FIN", fin_wait_1_timeout,
 	 NEED_NETNS},

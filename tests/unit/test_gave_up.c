@@ -37,8 +37,6 @@ static const struct death deaths[] = {
 	 TD_TIMED_OUT, TRIG_TIMER, 0, 0},
 	{"our address is gone", EHOSTUNREACH, 0, 4, 0, 100, 65536, END_RETRANSMIT_TIMEOUT,
 	 TD_TIMED_OUT, TRIG_TIMER, 0, 0},
-	{"no timer: IP_RECVERR", ECONNREFUSED, 0, 0, 0, 0, 65536, END_ICMP, TD_TIMED_OUT,
-	 TRIG_PACKET, 0, 0},
 };
 
 static struct event closing(const struct death *d, uint8_t from)
@@ -92,6 +90,41 @@ static void an_orphan_is_given_up_too(void **st)
 	e.flags |= EVF_DEAD;
 	feed(p, e);
 	check(&deaths[1], &s, TD_ORPHANED);
+	pipeline_free(p);
+}
+
+/* Nobody has read what an ICMP message said; the connection ends by its FINs, or by its process. */
+static void an_error_left_over_ends_nothing(void **st)
+{
+	static const struct death tired = {.err = EHOSTUNREACH, .retransmits = 3, .sent = 100,
+					   .queued = 100, .window = 65536};
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(6, 1, ST_FIN_WAIT_2, ST_CLOSED);
+
+	open_client(p, 1);
+	feed(p, state(3, 1, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(4, 1, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	e.flags |= EVF_DONE;
+	e.tcp.err = EHOSTUNREACH;
+	feed(p, e);
+	assert_int_equal(s.verdict.conn_state, CS_SF);
+	assert_int_equal(s.verdict.end_reason, END_FIN);
+	assert_int_equal(s.end.tw_end, TW_RUNNING);
+	pipeline_free(p);
+
+	p = make(&s, (struct pipeline_config){0});
+	open_client(p, 1);
+	e = closing(&tired, ST_ESTABLISHED);
+	e.flags |= EVF_TASK | EVF_OWNED;
+	e.task.pid = 5;
+	feed(p, e);
+	feed(p, tick(9100));
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.end_reason, END_LINGER_RESET);
+	assert_int_equal(s.verdict.teardown, TD_RESET_SENT);
+	assert_int_equal(s.verdict.initiator, INIT_LOCAL);
+	assert_int_equal(s.end.err, 0);
 	pipeline_free(p);
 }
 
@@ -294,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_timer_is_told_by_what_waits),
 		cmocka_unit_test(an_orphan_is_given_up_too),
+		cmocka_unit_test(an_error_left_over_ends_nothing),
 		cmocka_unit_test(a_syn_that_icmp_refuses_is_no_timeout),
 		cmocka_unit_test(a_refusal_that_was_not_told_is_not_named),
 		cmocka_unit_test(a_user_timeout_ends_a_syn_too),

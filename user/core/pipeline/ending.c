@@ -415,7 +415,6 @@ void ending_destroyed(struct pipeline *p, const struct event *e)
 	if (!c || !(e->flags & EVF_TCP) || c->seen & (SEEN_CLOSE | SEEN_MINISOCK) || c->pending ||
 	    c->state == ST_CLOSED || c->state == ST_TIME_WAIT || c->role == ROLE_LISTENER)
 		return;
-	closed.kind = EV_STATE;
 	closed.old_state = c->state;
 	closed.new_state = ST_CLOSED;
 	closed.flags &= ~(EVF_TASK | EVF_OWNED); /* whoever frees it did not end it */
@@ -426,12 +425,29 @@ void ending_destroyed(struct pipeline *p, const struct event *e)
 	ending_closed(p, c, &closed);
 }
 
+/* What an ICMP message had said and nobody has read is still there at ->CLOSE, whatever ends the
+ * connection: a FIN's acknowledgement, or its own process, which may be tired of retransmissions (a
+ * task is named only where no timer has made the soft error the socket's). */
+static bool is_leftover(const struct conn *c, const struct event *e)
+{
+	return e->kind == EV_STATE && was_open(e->old_state) &&
+	       is_icmp(c, &e->tcp, e->old_state) &&
+	       (e->flags & EVF_TASK || !ending_tried(&e->tcp));
+}
+
 void ending_closed(struct pipeline *p, struct conn *c, const struct event *e)
 {
-	bool gentle = !e->tcp.err && !(c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT));
+	struct event calm;
+	bool gentle;
 
 	if (doubt_holds(p, c, e))
 		return;
+	if (is_leftover(c, e)) {
+		calm = *e;
+		calm.tcp.err = 0;
+		e = &calm;
+	}
+	gentle = !e->tcp.err && !(c->seen & (SEEN_RST_RECEIVED | SEEN_RST_SENT));
 	end_facts(p, c, e);
 	if (gentle && (e->old_state == ST_FIN_WAIT_2 || e->old_state == ST_CLOSING) &&
 	    !fin_unanswered(e) &&

@@ -14,9 +14,9 @@
 #include "connection/facts.h"
 #include "pipeline_impl.h"
 
-/* Has a timer tried without an answer? An ICMP message alone ends no open connection, unless its
- * process wants to hear of it (IP_RECVERR), and then only by an error. */
-static bool tried(const struct event_tcp *t)
+/* Has a timer tried without an answer? An ICMP message alone ends no open connection, not even where
+ * its process wants to hear of it (IP_RECVERR). */
+bool ending_tried(const struct event_tcp *t)
 {
 	return t->probes_out || (t->retransmits && t->snd_una != t->snd_nxt);
 }
@@ -83,7 +83,7 @@ void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, b
 	struct conn_end *end = conntab_end(p->conns, c);
 	enum retransmit_kind k;
 
-	if (t->err != ETIMEDOUT && !(icmp && tried(t)))
+	if (t->err != ETIMEDOUT && !(icmp && ending_tried(t)))
 		return;
 	end->gave_up = timer_behind(t);
 	if (by_user_timeout(p, c, e))

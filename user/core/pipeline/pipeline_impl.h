@@ -177,6 +177,7 @@ void doubt_answered(struct pipeline *p, struct conn *c);
 /* --- gave_up.c --- */
 /* The ->CLOSE of an open connection: notes the timer that gave it up, if one did. icmp: its error is
  * one that only an ICMP message brings. */
+bool ending_tried(const struct event_tcp *t);
 void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, bool icmp);
 void ending_syn_gave_up(struct conn *c, const struct event *e);
 /* With nothing in flight: is the peer's window too small for the next segment, as tcp_snd_wnd_test()
