@@ -127,7 +127,8 @@ def make_group(name):
     place = cgroups()
     if not place:
         return None
-    path = os.path.join(place.encode(), b"tcptrail-test-" + name.replace(b"/", b"_").replace(b"\n", b""))
+    own = b"tcptrail-test-%d-" % os.getpid()    # what another run has, or has left, is not ours
+    path = os.path.join(place.encode(), own + name.replace(b"/", b"_").replace(b"\n", b""))
     try:
         os.mkdir(path)
     except OSError:
