@@ -234,7 +234,7 @@ def make(options, seed, directory):
     witness = Witness(*PORTS)
     env = {**os.environ, "PATH": f"{bin_dir}:{os.environ['PATH']}:/usr/sbin:/sbin"}
     try:
-        subprocess.run(["unshare", "-n", "-m", "sh", "-c",
+        subprocess.run(["nice", "unshare", "-n", "-m", "sh", "-c",
                         'mount -t tmpfs none /run/netns && exec sh "$0"', f"{directory}/script"],
                        check=True, env=env)
         witness.poll()
