@@ -64,6 +64,26 @@ static void data_unread_is_reset_even_behind_a_fin(void **st)
 	}
 }
 
+/* Between FIN_WAIT_2's ->CLOSE and its RST another end may be told of: it is no minisock meanwhile. */
+static void data_unread_makes_no_minisock(void **st)
+{
+	struct seen s;
+	struct pipeline *p = make(&s, (struct pipeline_config){0});
+	struct event e = state(5, 1, ST_FIN_WAIT_2, ST_CLOSED);
+
+	open_client(p, 1);
+	feed(p, state(3, 1, ST_ESTABLISHED, ST_FIN_WAIT_1));
+	feed(p, state(4, 1, ST_FIN_WAIT_1, ST_FIN_WAIT_2));
+	e.flags |= EVF_OWNED | EVF_TASK;
+	e.tcp.copied_seq = e.tcp.rcv_nxt - 1;
+	feed(p, e);
+	feed(p, tick(30));
+	assert_int_equal(s.ends, 1);
+	assert_int_equal(s.verdict.conn_state, CS_RSTO);
+	assert_int_equal(s.verdict.end_reason, END_UNREAD_DATA_RESET);
+	pipeline_free(p);
+}
+
 /* SO_LINGER 0 sends no RST any more: tcp_disconnect(), tcp_need_reset(). */
 static void what_was_read_is_not_reset_behind_a_fin(void **st)
 {
@@ -367,6 +387,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data_unread_is_reset_even_behind_a_fin),
+		cmocka_unit_test(data_unread_makes_no_minisock),
 		cmocka_unit_test(what_was_read_is_not_reset_behind_a_fin),
 		cmocka_unit_test(a_disconnect_is_no_close),
 		cmocka_unit_test(an_unread_eof_is_no_unread_data),

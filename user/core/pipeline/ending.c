@@ -463,7 +463,8 @@ void ending_closed(struct pipeline *p, struct conn *c, const struct event *e)
 		minisock_time_wait(p, c, e->ts_ns, false);
 		return;
 	}
-	if (gentle && e->old_state == ST_FIN_WAIT_2 &&
+	/* With data unread close() resets, and there is no minisock. */
+	if (gentle && e->old_state == ST_FIN_WAIT_2 && !(c->seen & SEEN_UNREAD_AT_CLOSE) &&
 	    (conn_end(c)->tw_substate || !p->sees_tw_enter)) {
 		minisock_fin_wait_2(p, c, e);
 		return;
