@@ -37,6 +37,14 @@ static __always_inline bool owner_known(int old_state, int new_state, bool owned
 	return false;
 }
 
+/* iter/task_file holds each file while it shows it. Where the owner has closed it meanwhile, the
+ * tracer's own task is the last to let go, and closes what is not its own. */
+static __always_inline bool owner_only_looked(int new_state)
+{
+	return (new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK || new_state == TCP_CLOSE) &&
+	       bpf_get_current_pid_tgid() >> 32 == counters.looker;
+}
+
 /* By direct loads: the task is one that the verifier knows. */
 static __always_inline void owner_of(struct event *e, struct task_struct *task)
 {

@@ -235,6 +235,7 @@ int on_iter_task_file(struct bpf_iter__task_file *ctx)
 	struct event *e;
 	struct sock *sk;
 
+	counters.looker = bpf_get_current_pid_tgid() >> 32;
 	if (!task || !file) {
 		if (cfg.count_fds)
 			count_file(NULL);

@@ -47,7 +47,8 @@ static __always_inline void state_tell(void *ctx, struct sock *sk, int old_state
 	flags = sock_flags(sk);
 	/* a soft error explains no ->CLOSE: only a timer makes it one, and sets sk_err */
 	known = owner_known(old_state, new_state, flags & EVF_OWNED, flags & EVF_DEAD,
-			    flags & EVF_DONE, sk->sk_err);
+			    flags & EVF_DONE, sk->sk_err) &&
+		!owner_only_looked(new_state);
 	if (!state_wanted(sk, tp, old_state, known))
 		return;
 

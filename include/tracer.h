@@ -64,6 +64,7 @@ struct tracer_counters {
 	__u64 metered_runs;
 	__u64 metered_ns;
 	__u64 stack_pid;          /* whose stack was told last */
+	__u64 looker;             /* the process that reads iter/task_file, which is ours; 0: none yet */
 };
 
 #endif
