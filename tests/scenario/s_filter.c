@@ -17,7 +17,7 @@
 
 #include "scenario.h"
 
-enum { LIMIT_MS = 5000 };
+enum { LIMIT_MS = 20000 };
 
 /* connect() that the filter answers by `err`. */
 static void refused_with(struct run *r, const char *hook, const char *how, int err)

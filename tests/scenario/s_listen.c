@@ -11,7 +11,7 @@
 
 #include "scenario.h"
 
-enum { LIMIT_MS = 4500 };
+enum { LIMIT_MS = 20000 };
 
 static void accepted(struct run *r, struct pair *p, const char *conn, int listener)
 {

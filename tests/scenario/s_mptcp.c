@@ -16,7 +16,7 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-enum { LIMIT_MS = 3000 };
+enum { LIMIT_MS = 20000 };
 
 static int mptcp_new(struct run *r)
 {
