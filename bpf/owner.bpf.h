@@ -41,8 +41,10 @@ static __always_inline bool owner_known(int old_state, int new_state, bool owned
  * tracer's own task is the last to let go, and closes what is not its own. */
 static __always_inline bool owner_only_looked(int new_state)
 {
-	return (new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK || new_state == TCP_CLOSE) &&
-	       bpf_get_current_pid_tgid() >> 32 == counters.looker;
+	bool closes = new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK ||
+		      new_state == TCP_CLOSE;
+
+	return closes && bpf_get_current_pid_tgid() >> 32 == counters.looker;
 }
 
 /* By direct loads: the task is one that the verifier knows. */

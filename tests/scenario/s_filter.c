@@ -136,7 +136,7 @@ static void recverr_open(struct run *r, struct pair *p, const char *conn)
 		run_fail(r, "no error came");
 	rules_clear(r);
 	end_receive(r, p->s, p->server, 30);
-	pause_ms(50);
+	end_await_acked(r, p->client);
 }
 
 /* Three ways on from there: the client closes first, closes second, resets. */
@@ -149,7 +149,7 @@ static void icmp_unread(struct run *r)
 
 	recverr_open(r, &p, "second");
 	end_close(p.s, p.server);
-	pause_ms(50);
+	end_await_state(r, p.client, STATE_CLOSE_WAIT);
 	end_close(p.c, p.client);
 
 	recverr_open(r, &p, "resets");
@@ -219,7 +219,7 @@ static void output_drop_fin(struct run *r)
 	fd = sock_accept(r, listener);
 	end_describe(r, s, fd);
 	end_receive(r, s, fd, 15);
-	pause_ms(50); /* the client is idle, and has nothing in flight */
+	pause_ms(500); /* the client is idle, and has nothing in flight */
 	rules_set(r, "output", "tcp dport %u drop", r->port);
 	kill(child, SIGKILL);
 	run_wait(r, child);

@@ -180,7 +180,7 @@ static void reset_in_handshake(struct run *r)
 	end_mirror(s, c);
 	pause_ms(50);
 	end_close(c, fd);
-	pause_ms(1500);
+	pause_ms(3000);
 	close(listener);
 }
 

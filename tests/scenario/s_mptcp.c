@@ -72,7 +72,7 @@ static void mptcp_play(struct run *r, bool both)
 		close(p.server);
 	else
 		end_close(p.s, p.server);
-	pause_ms(300); /* kernel threads close subflows */
+	pause_ms(1000); /* kernel threads close subflows */
 }
 
 static void mptcp(struct run *r)
