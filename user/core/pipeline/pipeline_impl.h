@@ -15,6 +15,7 @@
  *   census.c    how many are in each state; TIME_WAIT that no record waits for
  *   asked.c     what a lookup of a minisock says
  *   doubt.c     a reset of which only what follows says whose it was
+ *   gave_up.c   which timer gave it up
  *   gone.c      connections whose end no event told
  *   listener.c  listening sockets and their queues
  */
@@ -175,10 +176,12 @@ void doubt_received(struct pipeline *p, struct conn *c);
 void doubt_answered(struct pipeline *p, struct conn *c);
 
 /* --- gave_up.c --- */
+/* Has a timer tried without an answer? */
+bool ending_tried(const struct event_tcp *t);
 /* The ->CLOSE of an open connection: notes the timer that gave it up, if one did. icmp: its error is
  * one that only an ICMP message brings. */
-bool ending_tried(const struct event_tcp *t);
 void ending_gave_up(struct pipeline *p, struct conn *c, const struct event *e, bool icmp);
+/* That of SYN_SENT: was it TCP_USER_TIMEOUT? */
 void ending_syn_gave_up(struct conn *c, const struct event *e);
 /* With nothing in flight: is the peer's window too small for the next segment, as tcp_snd_wnd_test()
  * has it? */
